@@ -1,0 +1,59 @@
+/* Trained copies of frozen tensors: made, used in place of the frozen ones, and filled with their values. */
+#include "adapters/copies.h"
+
+#include "autograd/cpu/rows.h"
+
+#include <string.h>
+
+void copies_add(struct copies *copies, struct arena *arena, struct parameters *parameters, const struct tensor *frozen, const char *key, bool head)
+{
+    if (copies->count == copies->room) {
+        copies->room = copies->room ? 2 * copies->room : 16;
+        copies->copy = arena_grow(arena, copies->copy, (size_t)copies->count, (size_t)copies->room, sizeof *copies->copy);
+    }
+    struct tensor *value = parameters_add(parameters, key, frozen->rows, frozen->cols);
+    copies->copy[copies->count++] = (struct copy){ .frozen = frozen, .value = value, .head = head };
+}
+
+/* A walk looks ids up first and ends with the head, so a tied tensor that is asked for behind the lookup is the head. */
+static bool asked_as_head(const struct pass *p)
+{
+    if (p->model->head != p->model->embed)
+        return false;
+    for (int i = 0; i < p->g->nodes; i++)
+        if (p->g->node[i]->op == &op_embed)
+            return true;
+    return false;
+}
+
+struct tensor *copies_weight(const struct copies *copies, struct pass *p, struct tensor *w)
+{
+    const bool head = w == p->model->embed && asked_as_head(p);
+    for (int i = 0; i < copies->count; i++)
+        if (strcmp(copies->copy[i].frozen->name, w->name) == 0 && copies->copy[i].head == head)
+            return cast(p->g, copies->copy[i].value, w->dtype);
+    return w;
+}
+
+void copies_start(const struct copies *copies, struct parameters *parameters, const struct model *model)
+{
+    struct arena *scratch = arena_create_like(parameters->arena);
+    for (int i = 0; i < copies->count; i++) {
+        const struct tensor *frozen = copies->copy[i].frozen;
+        void *stored = arena_alloc(scratch, tensor_bytes(frozen));
+        float *values = arena_array(scratch, (size_t)(frozen->rows * frozen->cols), sizeof *values);
+        CHECK(frozen->data);
+        tensor_download(model->device, frozen, stored);
+        widen(values, stored, frozen->dtype, frozen->rows * frozen->cols);
+        tensor_upload(parameters->device, copies->copy[i].value, values);
+    }
+    arena_destroy(scratch);
+}
+
+bool copies_hold(const struct copies *copies, const struct tensor *parameter)
+{
+    for (int i = 0; i < copies->count; i++)
+        if (copies->copy[i].value == parameter)
+            return true;
+    return false;
+}

@@ -1,0 +1,98 @@
+/* The start of a LoRA: where A and B begin.
+ *
+ *   true         A uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5)), B zero
+ *   gaussian     A normal with deviation 1/rank, B zero
+ *   orthogonal   A and B random in two orthogonal halves of the rank, so that B A is zero while neither factor is
+ *   false        A as for true, B uniform in +-1/sqrt(rank): for tests, the update is not zero
+ *
+ * Source: peft 0.21 tuners/lora/layer.py (reset_lora_parameters, orthogonal_init).
+ */
+#include "adapters/lora.h"
+
+#include "common/random.h"
+
+#include <math.h>
+
+static void fill_uniform(float *values, const struct tensor *t, uint64_t seed, double bound)
+{
+    uint64_t stream = random_stream(t->name);
+    for (int64_t i = 0; i < t->rows * t->cols; i++)
+        values[i] = (float)((2.0 * (double)random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
+}
+
+static void fill_normal(float *values, const struct tensor *t, uint64_t seed, double deviation)
+{
+    uint64_t stream = random_stream(t->name);
+    for (int64_t i = 0; i < t->rows * t->cols; i++)
+        values[i] = (float)((double)random_normal(seed, stream, (uint64_t)i) * deviation);
+}
+
+/* q [n, n]: orthonormal rows out of normal ones, by Gram-Schmidt done twice. */
+static void make_orthonormal(double *q, int64_t n, uint64_t seed, uint64_t stream)
+{
+    for (int64_t row = 0; row < n; row++) {
+        double *v = q + row * n, norm = 0;
+        for (int64_t i = 0; i < n; i++)
+            v[i] = (double)random_normal(seed, stream, (uint64_t)(row * n + i));
+        for (int64_t k = 0; k < 2 * row; k++) {
+            const double *u = q + k % row * n;
+            double along = 0;
+            for (int64_t i = 0; i < n; i++)
+                along += u[i] * v[i];
+            for (int64_t i = 0; i < n; i++)
+                v[i] -= along * u[i];
+        }
+        for (int64_t i = 0; i < n; i++)
+            norm += v[i] * v[i];
+        for (int64_t i = 0; i < n; i++)
+            v[i] /= sqrt(norm);
+    }
+}
+
+/* value[r, c] (or its transpose) = 1/10 sum over k of normal[c, k] * q[2 k + odd, r]: every column lies in the span of half of q's rows. */
+static void fill_half(float *values, const struct tensor *t, const double *q, int64_t rank, int odd, double *normal, uint64_t seed)
+{
+    const uint64_t stream = random_stream(t->name);
+    const bool is_a = odd == 0;
+    const int64_t width = is_a ? t->cols : t->rows;
+    for (int64_t c = 0; c < width; c++) {
+        for (int64_t k = 0; k < rank / 2; k++)
+            normal[k] = (double)random_normal(seed, stream, (uint64_t)(c * (rank / 2) + k));
+        for (int64_t r = 0; r < rank; r++) {
+            double sum = 0;
+            for (int64_t k = 0; k < rank / 2; k++)
+                sum += normal[k] * q[(2 * k + odd) * rank + r];
+            values[is_a ? r * width + c : c * rank + r] = (float)(sum / 10);
+        }
+    }
+}
+
+static void start_orthogonal(const struct lora_module *m, float *a, float *b, struct arena *scratch, uint64_t seed)
+{
+    double *q = arena_array(scratch, (size_t)(m->rank * m->rank), sizeof *q);
+    make_orthonormal(q, m->rank, seed, random_stream(m->site->module));
+    double *normal = arena_array(scratch, (size_t)m->rank, sizeof *normal);
+    fill_half(a, m->a, q, m->rank, 0, normal, seed);
+    fill_half(b, m->b, q, m->rank, 1, normal, seed);
+}
+
+void lora_start(const struct lora *lora, struct parameters *parameters, enum lora_start start, uint64_t seed)
+{
+    for (int i = 0; i < lora->modules; i++) {
+        const struct lora_module *m = &lora->module[i];
+        struct arena *scratch = arena_create_like(parameters->arena);
+        float *a = arena_array(scratch, (size_t)(m->a->rows * m->a->cols), sizeof *a);
+        float *b = arena_array(scratch, (size_t)(m->b->rows * m->b->cols), sizeof *b);
+        if (start == START_ORTHOGONAL)
+            start_orthogonal(m, a, b, scratch, seed);
+        else if (start == START_GAUSSIAN)
+            fill_normal(a, m->a, seed, 1 / (double)m->rank);
+        else
+            fill_uniform(a, m->a, seed, 1 / sqrt((double)m->site->in));
+        if (start == START_RANDOM)
+            fill_uniform(b, m->b, seed, 1 / sqrt((double)m->rank));
+        tensor_upload(parameters->device, m->a, a);
+        tensor_upload(parameters->device, m->b, b);
+        arena_destroy(scratch);
+    }
+}

@@ -1,0 +1,24 @@
+/* An adapter's folder as PEFT keeps it: adapter_config.json, adapter_model.safetensors, README.md. */
+#ifndef GRAFT_ADAPTERS_PEFT_FILES_H
+#define GRAFT_ADAPTERS_PEFT_FILES_H
+
+#include "adapters/adapter.h"
+
+struct peft_config {
+    const char *path; /* of adapter_config.json */
+    const struct adapter_kind *kind;
+    struct yaml *settings; /* the members that are settings of the kind, as if they had stood in YAML */
+};
+
+/* Errors: BAD_FILE naming file, key and value: no such file, a method or a setting that graft has not. Keys unknown to graft may stand there if they say
+ * nothing (null, false, empty). */
+enum status peft_config_read(struct peft_config *config, struct arena *arena, const char *folder, struct error *err) MUST_USE;
+/* Fills sealed parameters. Missing, unexpected and misshapen tensors are BAD_FILE, by name. Stored copies of frozen tensors must equal the model's. */
+enum status peft_weights_read(const struct adapter *adapter, const struct model *model, const char *folder, struct error *err) MUST_USE;
+
+/* The three writers; each file appears whole or not at all, an existing one is replaced. */
+enum status peft_config_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err) MUST_USE;
+enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct error *err) MUST_USE;
+enum status peft_card_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err) MUST_USE;
+
+#endif

@@ -1,0 +1,200 @@
+/* Reading and writing adapter_model.safetensors: the parameters under PEFT's keys, f32 when written, any float type when read. */
+#include "adapters/peft_files.h"
+
+#include "autograd/cpu/rows.h"
+#include "common/files.h"
+#include "common/safetensors.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct reading {
+    const struct adapter *adapter;
+    const struct model *model;
+    const char *folder;
+    struct arena *scratch; /* of this reading */
+    const char **filled;   /* by parameter: the key that filled it */
+    struct error *err;
+};
+
+static enum status float_type(const struct reading *r, const struct safetensor *stored, enum dtype *dtype)
+{
+    static const struct {
+        const char *name;
+        enum dtype dtype;
+    } types[] = { { "F32", F32 }, { "BF16", BF16 }, { "F16", F16 } };
+    for (size_t i = 0; i < COUNT(types); i++)
+        if (strcmp(stored->dtype, types[i].name) == 0) {
+            *dtype = types[i].dtype;
+            return OK;
+        }
+    return fail_with(r->err, BAD_FILE, "%s: tensor '%s' is of type %s", "adapters hold F32, BF16 or F16", r->folder, stored->name, stored->dtype);
+}
+
+static int64_t elements(const struct safetensor *stored)
+{
+    int64_t count = 1;
+    for (int i = 0; i < stored->rank; i++)
+        count *= stored->shape[i];
+    return count;
+}
+
+/* The stored values as f32, in the scratch arena. */
+static enum status values_of(const struct reading *r, const struct safetensor *stored, float **values)
+{
+    enum dtype dtype = F32;
+    TRY(float_type(r, stored, &dtype));
+    const int64_t count = elements(stored);
+    void *aligned = arena_alloc(r->scratch, (size_t)stored->bytes);
+    *values = arena_array(r->scratch, (size_t)count, sizeof **values);
+    if (count > 0) {
+        memcpy(aligned, stored->data, (size_t)stored->bytes);
+        widen(*values, aligned, dtype, count);
+    }
+    return OK;
+}
+
+static const char *shape_text(struct arena *arena, int rank, const int64_t *shape)
+{
+    struct text text = text_new(arena);
+    text_add_string(&text, "[");
+    for (int i = 0; i < rank; i++)
+        text_print(&text, "%s%" PRId64, i ? ", " : "", shape[i]);
+    text_add_string(&text, "]");
+    return text.bytes;
+}
+
+/* A parameter's shape in the file. */
+static int shape_of(const struct adapter *adapter, const struct tensor *t, int64_t shape[2])
+{
+    const int rank = adapter->kind->is_vector(adapter, t) ? 1 : 2;
+    shape[0] = rank == 1 ? t->cols : t->rows;
+    shape[1] = t->cols;
+    return rank;
+}
+
+static enum status fill_parameter(const struct reading *r, const struct safetensor *stored, struct tensor *t, const char **filled)
+{
+    int64_t shape[2];
+    float *values;
+    const int rank = shape_of(r->adapter, t, shape);
+    if (*filled)
+        return fail_with(r->err, BAD_FILE, "%s: tensors '%s' and '%s' are the same parameter", "keep one of the two", r->folder, *filled, stored->name);
+    if (stored->rank != rank || memcmp(stored->shape, shape, (size_t)rank * sizeof *shape) != 0)
+        return fail_with(r->err, BAD_FILE, "%s: tensor '%s' has shape %s; the model and adapter_config.json ask for %s",
+                         "the adapter belongs to another base model, or its two files to different adapters", r->folder, stored->name,
+                         shape_text(r->scratch, stored->rank, stored->shape), shape_text(r->scratch, rank, shape));
+    *filled = stored->name;
+    TRY(values_of(r, stored, &values));
+    tensor_upload(r->adapter->parameters->device, t, values);
+    return OK;
+}
+
+/* The frozen tensor that PEFT stores along with a targeted head: "<module>.base_layer.weight" or "<module>.weight". */
+static const struct tensor *frozen_of(const struct reading *r, const char *key)
+{
+    static const char root[] = "base_model.model.", infix[] = ".base_layer.";
+    if (strncmp(key, root, sizeof root - 1) != 0)
+        return NULL;
+    const char *name = key + sizeof root - 1, *cut = strstr(name, infix);
+    if (cut)
+        name = arena_print(r->scratch, "%.*s.%s", (int)(cut - name), name, cut + sizeof infix - 1);
+    for (int i = 0; i < r->model->tensors; i++)
+        if (strcmp(r->model->tensor[i]->name, name) == 0)
+            return r->model->tensor[i];
+    const char *tied = arena_print(r->scratch, "%s.weight", r->model->head_site.module);
+    return strcmp(name, tied) == 0 ? r->model->head : NULL;
+}
+
+/* A stored copy of a frozen tensor is fine if it says what the model says. */
+static enum status compare_frozen(const struct reading *r, const struct safetensor *stored, const struct tensor *frozen)
+{
+    float *values, *widened;
+    const int64_t count = frozen->rows * frozen->cols;
+    TRY(values_of(r, stored, &values));
+    void *own = arena_alloc(r->scratch, tensor_bytes(frozen)), *narrowed = arena_alloc(r->scratch, tensor_bytes(frozen));
+    widened = arena_array(r->scratch, (size_t)count, sizeof *widened);
+    tensor_download(r->model->device, frozen, own);
+    bool same = elements(stored) == count && stored->rank > 0 && stored->shape[stored->rank - 1] == frozen->cols;
+    if (same) {
+        narrow(narrowed, values, frozen->dtype, count);
+        widen(values, narrowed, frozen->dtype, count);
+        widen(widened, own, frozen->dtype, count);
+    }
+    for (int64_t i = 0; same && i < count; i++)
+        same = values[i] == widened[i];
+    if (same)
+        return OK;
+    return fail_with(r->err, BAD_FILE, "%s: tensor '%s' is not what the model holds", "the adapter was made for a base model with other weights there",
+                     r->folder, stored->name);
+}
+
+/* "lora_A.default.weight" comes from a raw state dict; PEFT leaves the adapter's name out. */
+static const char *without_name(struct arena *arena, const char *key)
+{
+    static const char name[] = ".default.";
+    const char *at = strstr(key, name);
+    return at ? arena_print(arena, "%.*s.%s", (int)(at - key), key, at + sizeof name - 1) : key;
+}
+
+static enum status take(const struct reading *r, const struct safetensor *stored)
+{
+    const struct parameters *parameters = r->adapter->parameters;
+    const char *key = without_name(r->scratch, stored->name);
+    if (!parameters_find(parameters, key))
+        key = r->adapter->kind->rename(r->adapter, r->scratch, key);
+    if (!key)
+        return OK;
+    for (int i = 0; i < parameters->tensors; i++)
+        if (strcmp(parameters->tensor[i]->name, key) == 0)
+            return fill_parameter(r, stored, parameters->tensor[i], &r->filled[i]);
+    const struct tensor *frozen = frozen_of(r, key);
+    if (frozen)
+        return compare_frozen(r, stored, frozen);
+    return fail_with(r->err, BAD_FILE, "%s: unexpected tensor '%s'", "adapter_config.json does not ask for it: are both files of one adapter?", r->folder,
+                     stored->name);
+}
+
+static enum status take_all(const struct reading *r, const struct safetensors_set *set)
+{
+    for (int f = 0; f < set->files; f++)
+        for (int64_t i = 0; i < set->file[f].count; i++)
+            TRY(take(r, &set->file[f].tensor[i]));
+    for (int i = 0; i < r->adapter->parameters->tensors; i++)
+        if (!r->filled[i])
+            return fail_with(r->err, BAD_FILE, "%s: tensor '%s' is missing", "adapter_config.json asks for it: are both files of one adapter, and complete?",
+                             r->folder, r->adapter->parameters->tensor[i]->name);
+    return OK;
+}
+
+enum status peft_weights_read(const struct adapter *adapter, const struct model *model, const char *folder, struct error *err)
+{
+    struct safetensors_set set;
+    struct arena *scratch = arena_create_like(adapter->parameters->arena);
+    struct reading r = { .adapter = adapter, .model = model, .folder = folder, .scratch = scratch, .err = err };
+    r.filled = NEW_ARRAY(scratch, adapter->parameters->tensors, const char *);
+    enum status status = safetensors_set_open(&set, scratch, folder, "adapter_model", err);
+    if (status == OK)
+        status = take_all(&r, &set);
+    safetensors_set_close(&set);
+    arena_destroy(scratch);
+    return status;
+}
+
+enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct error *err)
+{
+    const struct parameters *parameters = adapter->parameters;
+    const char *path = path_join(arena, folder, "adapter_model.safetensors");
+    struct arena *scratch = arena_create_like(arena);
+    struct safetensor *file = NEW_ARRAY(scratch, parameters->tensors, struct safetensor);
+    for (int i = 0; i < parameters->tensors; i++) {
+        struct tensor *t = parameters->tensor[i];
+        float *values = arena_array(scratch, (size_t)(t->rows * t->cols), sizeof *values);
+        tensor_download(parameters->device, t, values);
+        file[i] = (struct safetensor){ .name = t->name, .dtype = "F32", .data = values };
+        file[i].rank = shape_of(adapter, t, file[i].shape);
+    }
+    enum status status = safetensors_write(scratch, path, file, parameters->tensors, true, err);
+    arena_destroy(scratch);
+    return status;
+}

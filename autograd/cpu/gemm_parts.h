@@ -1,0 +1,57 @@
+/* What the files of the matrix product share, and nobody else includes. gemm.c chooses and knows the library, gemm_f32.c tiles and widens, gemm_small.c has
+ * graft's own loops: for sizes where a library call costs more than the arithmetic, and for very few rows.
+ */
+#ifndef GRAFT_AUTOGRAD_CPU_GEMM_PARTS_H
+#define GRAFT_AUTOGRAD_CPU_GEMM_PARTS_H
+
+#include "autograd/cpu/gemm.h"
+
+/* The whole product, as gemm() got it. */
+struct product {
+    int64_t m, n, k;
+    float alpha, beta;
+    struct operand a, b;
+    void *c;
+    enum dtype c_dtype;
+    int64_t c_stride;
+};
+
+static inline void *element(const void *data, enum dtype dtype, int64_t at)
+{
+    return (char *)data + (size_t)at * dtype_bytes(dtype); /* const goes: c is written, a and b are read */
+}
+
+static inline int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t parts(int64_t count, int64_t size)
+{
+    return (count + size - 1) / size;
+}
+
+/* Part size when `count` is cut into about `pieces` even parts of a multiple of `unit`. */
+static inline int64_t even_part(int64_t count, int64_t pieces, int64_t unit)
+{
+    return parts(parts(count, pieces), unit) * unit;
+}
+
+/* Every thread gets that much scratch; called before the parallel region, so that only here memory can run out. Old contents are lost. */
+enum status gemm_reserve(struct device *device, size_t bytes) MUST_USE;
+void *gemm_scratch(const struct device *device, int thread);
+
+enum status f32_product(struct device *device, const struct product *p) MUST_USE;
+
+/* As gemm_tile, never through the library. Every element is one sum over the inner dimension in ascending order, whatever m and n are. */
+void small_product(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
+                   bool b_transposed, float beta, float *c, int64_t c_stride);
+
+enum { THIN_ROWS = 8 }; /* up to so many rows, x w^T is bound by reading w: thin_product reads it once */
+
+/* c[i, j] = alpha * (row i of x) . (row j of w) + beta * c[i, j] for j in [first, last); x f32 [m, k] packed, m <= THIN_ROWS; w [.., k] with rows w_stride
+ * apart in any float dtype. */
+void thin_product(int64_t m, int64_t first, int64_t last, int64_t k, float alpha, const float *x, const void *w, enum dtype w_dtype, int64_t w_stride,
+                  float beta, void *c, enum dtype c_dtype, int64_t c_stride);
+
+#endif

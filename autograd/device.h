@@ -1,0 +1,47 @@
+/* Where kernels run and bytes live. One row of functions per kind of device. */
+#ifndef GRAFT_AUTOGRAD_DEVICE_H
+#define GRAFT_AUTOGRAD_DEVICE_H
+
+#include "autograd/tensor.h"
+#include "common/arena.h"
+#include "common/status.h"
+
+enum device_kind { CPU, DEVICES };
+
+struct device {
+    enum device_kind kind;
+    const struct device_row *row;
+    int threads;
+    struct error *err; /* where kernels report: fail_with(device->err, ...) */
+    char name[128];
+    struct gemm_state *gemm; /* CPU: what products keep between calls (autograd/cpu/gemm.h) */
+};
+
+struct device_row {
+    const char *name;
+    enum status (*open)(struct device *device, int index);
+    void (*close)(struct device *device);
+    void *(*allocate)(struct device *device, size_t bytes); /* NULL: no memory left */
+    void (*release)(struct device *device, void *bytes, size_t size);
+    void (*upload)(struct device *device, void *to, const void *from, size_t bytes);
+    void (*download)(struct device *device, void *to, const void *from, size_t bytes);
+    void (*fill)(struct device *device, void *to, int byte, size_t bytes);
+    enum status (*synchronize)(struct device *device);
+};
+
+extern const struct device_row device_cpu;
+
+/* spec: "auto", "cpu". threads 0: the cores this process may use. Errors: BAD_OPTION, NO_DEVICE. */
+enum status device_open(struct device *device, const char *spec, int threads, struct error *err) MUST_USE;
+void device_close(struct device *device);
+/* Zeroed, 64-byte aligned (huge pages where they help). Errors: NO_MEMORY naming `what` and the bytes. */
+enum status device_allocate(struct device *device, const char *what, size_t bytes, void **out, struct error *err) MUST_USE;
+void device_release(struct device *device, void *bytes, size_t size); /* NULL is fine */
+/* Uploads to the live rows of a tensor / downloads from them. */
+void tensor_upload(struct device *device, struct tensor *t, const void *from);
+void tensor_download(struct device *device, const struct tensor *t, void *to);
+
+/* Whether this CPU multiplies bf16 in hardware (AVX512-BF16 or AMX). */
+bool cpu_has_bf16(void);
+
+#endif

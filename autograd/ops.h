@@ -1,0 +1,75 @@
+/* THE vocabulary: everything that can be said in a graph. Each builder is explained in the file of its name, autograd/ops/<name>.c.
+ *
+ * x, y are [rows, ...] float tensors of the compute dtype (f32 or bf16); shapes stand in brackets. NULL where "or NULL" is written.
+ */
+#ifndef GRAFT_AUTOGRAD_OPS_H
+#define GRAFT_AUTOGRAD_OPS_H
+
+#include "autograd/graph.h"
+
+/* y[i] = scale * table[ids[i]]; ids >= table rows take row (id - table rows) of virtual_rows (f32, not scaled). ids I32 [rows, 1], table [vocab, width],
+ * virtual_rows [P, width] or NULL. y has dtype `dtype`. The gradient of a table adds rows of equal id in row order. */
+struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, float scale, enum dtype dtype);
+
+/* y[i] = x[index[i]]; index I32 [SELECTED, 1], strictly increasing. x [rows, width]. */
+struct tensor *take_rows(struct graph *g, struct tensor *x, struct tensor *index);
+
+/* y = w * x / rms(x). w [1, width] f32 or compute dtype. */
+struct tensor *rmsnorm(struct graph *g, struct tensor *x, struct tensor *w, float eps);
+
+/* y = onto + scale * (x w^T) + bias. x [rows, in], w [out, in], bias [1, out] or NULL, onto [rows, out] or NULL (y then usually takes over its storage). */
+struct tensor *linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *onto, float scale);
+
+/* The same values in another float dtype; the gradient keeps x's dtype. Returns x itself if nothing changes. */
+struct tensor *cast(struct graph *g, struct tensor *x, enum dtype dtype);
+
+/* Inverted dropout: y = x / (1 - p) where kept, else 0. What is kept depends on (seed, node stream, step, row_key[row], column): not on the batch's layout.
+ * row_key I32 [rows, 1]; draw I32 [1, 3] = {seed low, seed high, optimizer step}. probability 0 returns x itself. */
+struct tensor *dropout(struct graph *g, struct tensor *x, struct tensor *row_key, struct tensor *draw, float probability);
+
+/* cos and sin of every position: out f32 [rows, 2 * n] = cos of n angles, then sin. positions I32 [rows, 1]; spans as in attention (for dynamic frequencies);
+ * inv_freq f32 [1, n]. */
+struct tensor *rope_angles(struct graph *g, struct tensor *positions, struct tensor *spans, struct tensor *inv_freq, struct dynamic_rope dynamic,
+                           float amplitude);
+
+/* Rotates pairs (j, j + n) of the first 2n columns of every head ("half" style); x [rows, count * head_size], angles from rope_angles. */
+struct tensor *rope(struct graph *g, struct tensor *x, struct tensor *angles, int count, int head_size);
+
+/* Causal attention inside each sequence. q [rows, heads * head_size]; k, v [key rows, kv_heads * head_size]; spans I32 [SEQUENCES, 4] = {first row of q, rows
+ * of q, first row of k, rows of k}: queries are aligned to the END of their sequence's keys. prefix_k, prefix_v [P, kv_heads * head_size] f32 or compute dtype,
+ * or NULL: keys in front of every sequence, seen by every query (but a sliding window counts them as the first positions). y like q. Nothing of size rows x
+ * keys is kept. */
+struct tensor *attention(struct graph *g, struct tensor *q, struct tensor *k, struct tensor *v, struct tensor *spans, struct tensor *prefix_k,
+                         struct tensor *prefix_v, struct heads heads);
+
+/* y = activation(gate) * up. */
+struct tensor *gated(struct graph *g, struct tensor *gate, struct tensor *up, enum activation activation);
+
+/* The last projection fused with cross entropy, by chunks of rows: no [rows, vocab] is ever stored. x [n, width] (the selected rows only), w [vocab, width],
+ * bias [1, vocab] or NULL, labels I32 [n, 1] in [0, vocab), weight f32 [1, 1]. The gradient of x is made during forward. */
+struct head_loss {
+    struct tensor *loss;     /* f32 [1, 1]: weight * sum of row_loss */
+    struct tensor *row_loss; /* f32 [n, 1]: -log p(label) */
+    struct tensor *greedy;   /* I32 [n, 1]: the most probable id (lowest on ties) */
+};
+struct head_loss head_loss(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *labels, struct tensor *weight);
+
+/* cache[slot[i]] = x[i]. cache STATE [slots, width], slot I32 [rows, 1]. No output: readers of the cache are recorded behind. */
+void kv_append(struct graph *g, struct tensor *cache, struct tensor *x, struct tensor *slot);
+
+/* out f32 [1, 1] = sum of x^2 over everything (fixed order, f64 partial sums); NaN or infinite if any element is. x f32 STATE. */
+struct tensor *sum_squares(struct graph *g, struct tensor *x);
+
+/* One AdamW update, PyTorch's order of operations (decoupled decay first). value, grad, first, second f32 [1, n]; norm_squared from sum_squares; hyper f32 [1,
+ * 8] = {learning rate, beta1, beta2, epsilon, weight decay, max norm (0: no clipping), step from 1, unused}. The gradient is first scaled by min(1, max_norm /
+ * (norm + 1e-6)). */
+void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct tensor *first, struct tensor *second, struct tensor *norm_squared,
+           struct tensor *hyper);
+
+/* t [rows, cols] set to a value (the root of backward). */
+struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);
+
+extern const struct op op_embed, op_take_rows, op_rmsnorm, op_linear, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss,
+    op_kv_append, op_sum_squares, op_adamw, op_fill;
+
+#endif

@@ -1,0 +1,92 @@
+/* adamw: one update of all parameters, in PyTorch's order of operations.
+ *
+ *     g *= min(1, max_norm / (norm + 1e-6))        p *= 1 - rate * decay
+ *     m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g^2        p -= rate / (1 - b1^t) * (m / (sqrt(v) / sqrt(1 - b2^t) + eps))
+ *
+ * What is exactly zero in g and m moves nothing, even where eps is 0: the gaps between parameters stay zero. Source: Loshchilov & Hutter 2019, "Decoupled
+ * Weight Decay Regularization"; torch.optim.AdamW, torch.nn.utils.clip_grad_norm_.
+ */
+#include "autograd/cpu/rows.h"
+#include "autograd/op.h"
+#include "autograd/ops.h"
+
+#include <math.h>
+
+enum { VALUE, GRAD, FIRST, SECOND, NORM_SQUARED, HYPER };    /* in: f32 [1, n] four times, [1, 1], [1, 8] */
+enum { RATE, BETA1, BETA2, EPSILON, DECAY, MAX_NORM, STEP }; /* of hyper */
+enum { BLOCK = 4096 };                                       /* values per task */
+
+static void expect_f32(struct graph *g, const struct tensor *t, int64_t rows, int64_t cols)
+{
+    expect_shape(g, op_adamw.name, t, rows, cols);
+    if (t->dtype != F32)
+        graph_fail(g, "adamw: %s is %s, float32 is needed", t->name, dtype_name(t->dtype));
+}
+
+void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct tensor *first, struct tensor *second, struct tensor *norm_squared,
+           struct tensor *hyper)
+{
+    struct tensor *const alike[] = { value, grad, first, second };
+    for (size_t i = 0; i < COUNT(alike); i++)
+        expect_f32(g, alike[i], value->rows, value->cols);
+    expect_f32(g, norm_squared, 1, 1);
+    expect_f32(g, hyper, 1, 8);
+    record(g, &op_adamw, value, grad, first, second, norm_squared, hyper);
+}
+
+/* What all values share, rounded to f32 once. */
+struct update {
+    float clip, keep, beta1, beta2, step_size, root, epsilon;
+};
+
+static struct update make_update(const struct node *n)
+{
+    const float *hyper = n->in[HYPER]->data;
+    double norm = sqrt((double)*(const float *)n->in[NORM_SQUARED]->data), clip = 1;
+    if (hyper[MAX_NORM] > 0)
+        clip = (double)hyper[MAX_NORM] / (norm + 1e-6);
+    double correction1 = 1 - pow((double)hyper[BETA1], (double)hyper[STEP]), correction2 = 1 - pow((double)hyper[BETA2], (double)hyper[STEP]);
+    return (struct update){
+        .clip = clip > 1 ? 1 : (float)clip, /* a NaN stays one */
+        .keep = (float)(1 - (double)hyper[RATE] * (double)hyper[DECAY]),
+        .beta1 = hyper[BETA1],
+        .beta2 = hyper[BETA2],
+        .step_size = (float)((double)hyper[RATE] / correction1),
+        .root = (float)sqrt(correction2),
+        .epsilon = hyper[EPSILON],
+    };
+}
+
+static WIDE void update_block(float *p, const float *grad, float *m, float *v, int64_t count, const struct update *update)
+{
+    const struct update u = *update;
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        float g = grad[i] * u.clip;
+        m[i] = u.beta1 * m[i] + (1 - u.beta1) * g;
+        v[i] = u.beta2 * v[i] + (1 - u.beta2) * (g * g);
+        float direction = m[i] / (sqrtf(v[i]) / u.root + u.epsilon);
+        p[i] = p[i] * u.keep - u.step_size * (m[i] == 0 ? 0 : direction);
+    }
+}
+
+static enum status forward_cpu(struct device *device, const struct node *n)
+{
+    (void)device;
+    const struct update update = make_update(n);
+    const int64_t count = n->in[VALUE]->rows * n->in[VALUE]->cols;
+    float *p = n->in[VALUE]->data, *m = n->in[FIRST]->data, *v = n->in[SECOND]->data;
+    const float *grad = n->in[GRAD]->data;
+#pragma omp parallel for schedule(static) if (count >= WORTH_THREADS)
+    for (int64_t at = 0; at < count; at += BLOCK)
+        update_block(p + at, grad + at, m + at, v + at, count - at < BLOCK ? count - at : BLOCK, &update);
+    return OK;
+}
+
+const struct op op_adamw = {
+    .name = "adamw",
+    .forward = { [CPU] = forward_cpu },
+    .in_place = NONE,
+    .writes = IN(VALUE) | IN(FIRST) | IN(SECOND),
+    .no_gradient = true,
+};

@@ -1,0 +1,276 @@
+/* head_loss: the last projection and cross entropy as one op, by chunks of rows.
+ *
+ *     logits = x w^T + bias       row_loss = log(sum exp(logits)) - logits[label]       loss = weight * sum of row_loss
+ *     dlogits = weight * (softmax(logits) - onehot(label))       dx = dlogits w       dw = dlogits^T x       dbias = column sums of dlogits
+ *
+ * A chunk's logits live in scratch only. While they are there the gradient of x is made too, for a loss gradient of 1; backward scales it. Gradients of w and
+ * bias are for the rare runs that train the head: backward makes the logits again, with the log-sum that forward kept.
+ */
+#include "autograd/cpu/gemm.h"
+#include "autograd/cpu/math.h"
+#include "autograd/cpu/rows.h"
+#include "autograd/op.h"
+#include "autograd/ops.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { X, W, BIAS, LABELS, LOSS_WEIGHT }; /* in: see ops.h */
+enum { LOSS, ROW_LOSS, GREEDY, LSE, DX }; /* out: lse [n, 1]: log-sum of each row; dx [n, width]: only if x wants a gradient */
+
+enum { LOGITS_BYTES = 32 << 20, LEAST_ROWS = 16, MOST_ROWS = 512, PIECE = 1024 };
+
+struct head_loss head_loss(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *labels, struct tensor *weight)
+{
+    expect_shape(g, "head_loss", w, -1, x->cols);
+    if (bias)
+        expect_shape(g, "head_loss", bias, 1, w->capacity);
+    expect_shape(g, "head_loss", labels, -1, 1);
+    expect_rows_of(g, "head_loss", labels, x);
+    expect_shape(g, "head_loss", weight, 1, 1);
+    struct node *n = record(g, &op_head_loss, x, w, bias, labels, weight);
+    struct head_loss h = { .loss = output_fixed(n, LOSS, F32, 1, 1),
+                           .row_loss = no_gradient(output(n, ROW_LOSS, F32, x, 1)),
+                           .greedy = output(n, GREEDY, I32, x, 1) };
+    no_gradient(output(n, LSE, F32, x, 1));
+    if (g->gradients && x->wants_grad)
+        no_gradient(output(n, DX, x->dtype, x, x->cols));
+    return h;
+}
+
+/* Rows whose logits are made at a time: fixed by the vocabulary alone. */
+static int64_t chunk_rows(const struct node *n)
+{
+    int64_t rows = LOGITS_BYTES / (int64_t)sizeof(float) / n->in[W]->rows / LEAST_ROWS * LEAST_ROWS;
+    return rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
+}
+
+static size_t scratch(const struct node *n, int threads)
+{
+    (void)threads;
+    int64_t rows = chunk_rows(n), capacity = n->in[X]->capacity;
+    return (size_t)((rows < capacity ? rows : capacity) * n->in[W]->rows) * sizeof(float);
+}
+
+/* Some rows and their logits. */
+struct chunk {
+    const struct node *n;
+    int64_t first, rows, vocab;
+    float *logits;
+    float weight;
+};
+
+static void *rows_from(const struct tensor *t, int64_t row)
+{
+    return (char *)t->data + (size_t)(row * t->cols) * dtype_bytes(t->dtype);
+}
+
+static enum status make_logits(struct device *device, const struct chunk *c)
+{
+    const struct tensor *x = c->n->in[X], *w = c->n->in[W];
+    struct operand rows = { rows_from(x, c->first), x->dtype, x->cols, false }, vocab = { w->data, w->dtype, w->cols, true };
+    return gemm(device, c->rows, c->vocab, x->cols, 1, rows, vocab, 0, c->logits, F32, c->vocab);
+}
+
+static void add_bias(float *logits, const struct tensor *bias)
+{
+    float values[PIECE];
+    for (int64_t j = 0; bias && j < bias->cols; j += PIECE) {
+        int64_t count = bias->cols - j < PIECE ? bias->cols - j : PIECE;
+        widen(values, (char *)bias->data + (size_t)j * dtype_bytes(bias->dtype), bias->dtype, count);
+        for (int64_t i = 0; i < count; i++)
+            logits[j + i] += values[i];
+    }
+}
+
+/* The largest logit, where it is first, and the sum of exp(logit - largest): in pieces, so that a long sum stays exact. */
+static WIDE double sum_exp(const float *logits, int64_t vocab, float *largest, int32_t *where)
+{
+    float top = -INFINITY;
+    double total = 0;
+#pragma omp simd reduction(max : top)
+    for (int64_t j = 0; j < vocab; j++)
+        top = top > logits[j] ? top : logits[j];
+    int64_t at = 0;
+    while (at < vocab && logits[at] != top)
+        at++;
+    *where = (int32_t)(at < vocab ? at : 0);
+    *largest = top;
+    for (int64_t j = 0; j < vocab; j += PIECE) {
+        int64_t end = j + PIECE < vocab ? j + PIECE : vocab;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = j; i < end; i++)
+            sum += exp_f32(logits[i] - top);
+        total += (double)sum;
+    }
+    return total;
+}
+
+/* Logits become dlogits. */
+static WIDE void logit_gradients(float *logits, int64_t vocab, float lse, int32_t label, float weight)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < vocab; j++)
+        logits[j] = exp_f32(logits[j] - lse) * weight;
+    logits[label] -= weight;
+}
+
+/* The product with bf16 weights is a bf16 product: the row shrinks where it lies. */
+static void shrink_row(float *row, int64_t count)
+{
+    float values[PIECE];
+    for (int64_t j = 0; j < count; j += PIECE) {
+        int64_t some = count - j < PIECE ? count - j : PIECE;
+        memcpy(values, row + j, (size_t)some * sizeof(float));
+        narrow((char *)row + 2 * j, values, BF16, some);
+    }
+}
+
+static bool shrinks(const struct node *n)
+{
+    return n->in[X]->dtype == BF16 && n->in[W]->dtype == BF16;
+}
+
+static void finish_rows(struct device *device, const struct chunk *c)
+{
+    const struct node *n = c->n;
+    const int32_t *label = (const int32_t *)n->in[LABELS]->data + c->first;
+    float *lse = (float *)n->out[LSE]->data + c->first, *row_loss = (float *)n->out[ROW_LOSS]->data + c->first;
+    int32_t *greedy = (int32_t *)n->out[GREEDY]->data + c->first;
+#pragma omp parallel for schedule(dynamic) num_threads(device->threads) if (c->rows > 1)
+    for (int64_t r = 0; r < c->rows; r++) {
+        float *logits = c->logits + r * c->vocab, largest;
+        add_bias(logits, n->in[BIAS]);
+        double log_sum = log(sum_exp(logits, c->vocab, &largest, &greedy[r]));
+        lse[r] = (float)((double)largest + log_sum);
+        row_loss[r] = (float)((double)largest - (double)logits[label[r]] + log_sum);
+        if (!n->out[DX])
+            continue;
+        logit_gradients(logits, c->vocab, lse[r], label[r], c->weight);
+        if (shrinks(n))
+            shrink_row(logits, c->vocab);
+    }
+}
+
+static enum status make_dx(struct device *device, const struct chunk *c)
+{
+    const struct tensor *w = c->n->in[W], *dx = c->n->out[DX];
+    bool shrunk = shrinks(c->n);
+    struct operand dlogits = { c->logits, shrunk ? BF16 : F32, shrunk ? 2 * c->vocab : c->vocab, false }, vocab = { w->data, w->dtype, w->cols, false };
+    return gemm(device, c->rows, dx->cols, c->vocab, 1, dlogits, vocab, 0, rows_from(dx, c->first), dx->dtype, dx->cols);
+}
+
+static enum status check_labels(struct device *device, const struct node *n)
+{
+    const int32_t *label = n->in[LABELS]->data;
+    for (int64_t r = 0; r < n->in[X]->rows; r++)
+        if (label[r] < 0 || label[r] >= n->in[W]->rows)
+            return fail_with(device->err, BAD_DATA, "head_loss: row %lld has label %d, the vocabulary has %lld entries",
+                             "the tokenizer and the model may not belong together", (long long)r, (int)label[r], (long long)n->in[W]->rows);
+    return OK;
+}
+
+static struct chunk chunk_at(const struct node *n, int64_t first, float weight)
+{
+    int64_t rows = chunk_rows(n), left = n->in[X]->rows - first;
+    return (struct chunk){ n, first, rows < left ? rows : left, n->in[W]->rows, n->scratch, weight };
+}
+
+static enum status forward_cpu(struct device *device, const struct node *n)
+{
+    float weight = *(const float *)n->in[LOSS_WEIGHT]->data;
+    double sum = 0;
+    TRY(check_labels(device, n));
+    for (int64_t first = 0; first < n->in[X]->rows; first += chunk_rows(n)) {
+        struct chunk c = chunk_at(n, first, weight);
+        TRY(make_logits(device, &c));
+        finish_rows(device, &c);
+        if (n->out[DX])
+            TRY(make_dx(device, &c));
+        for (int64_t r = 0; r < c.rows; r++)
+            sum += (double)((const float *)n->out[ROW_LOSS]->data)[first + r];
+    }
+    *(float *)n->out[LOSS]->data = (float)((double)weight * sum);
+    return OK;
+}
+
+static void scale_dx(struct device *device, const struct tensor *to, const struct tensor *dx, float scale, bool add)
+{
+    int64_t size = dx->rows * dx->cols;
+#pragma omp parallel for num_threads(device->threads)
+    for (int64_t at = 0; at < size; at += PIECE) {
+        float values[PIECE], there[PIECE];
+        int64_t count = size - at < PIECE ? size - at : PIECE;
+        char *out = (char *)to->data + (size_t)at * dtype_bytes(to->dtype);
+        widen(values, (char *)dx->data + (size_t)at * dtype_bytes(dx->dtype), dx->dtype, count);
+        if (add)
+            widen(there, out, to->dtype, count);
+        for (int64_t i = 0; i < count; i++)
+            values[i] = values[i] * scale + (add ? there[i] : 0);
+        narrow(out, values, to->dtype, count);
+    }
+}
+
+/* Column sums of the chunk's dlogits, set or added; threads share columns, rows are summed in order. */
+static void bias_gradient(struct device *device, const struct chunk *c, const struct tensor *dbias, bool add)
+{
+#pragma omp parallel for num_threads(device->threads)
+    for (int64_t j = 0; j < c->vocab; j += PIECE) {
+        float sum[PIECE] = { 0 };
+        int64_t count = c->vocab - j < PIECE ? c->vocab - j : PIECE;
+        char *out = (char *)dbias->data + (size_t)j * dtype_bytes(dbias->dtype);
+        if (add)
+            widen(sum, out, dbias->dtype, count);
+        for (int64_t r = 0; r < c->rows; r++)
+            for (int64_t i = 0; i < count; i++)
+                sum[i] += c->logits[r * c->vocab + j + i];
+        narrow(out, sum, dbias->dtype, count);
+    }
+}
+
+static enum status head_gradients(struct device *device, const struct chunk *c, bool add_w, bool add_bias_too)
+{
+    const struct node *n = c->n;
+    const struct tensor *x = n->in[X], *dw = wants(n, W) ? n->in[W]->grad : NULL;
+    const int32_t *label = (const int32_t *)n->in[LABELS]->data + c->first;
+    const float *lse = (const float *)n->out[LSE]->data + c->first;
+    TRY(make_logits(device, c));
+#pragma omp parallel for schedule(dynamic) num_threads(device->threads)
+    for (int64_t r = 0; r < c->rows; r++) {
+        add_bias(c->logits + r * c->vocab, n->in[BIAS]);
+        logit_gradients(c->logits + r * c->vocab, c->vocab, lse[r], label[r], c->weight);
+    }
+    if (wants(n, BIAS))
+        bias_gradient(device, c, n->in[BIAS]->grad, add_bias_too);
+    struct operand dlogits = { c->logits, F32, c->vocab, true }, rows = { rows_from(x, c->first), x->dtype, x->cols, false };
+    return dw ? gemm(device, c->vocab, dw->cols, c->rows, 1, dlogits, rows, add_w ? 1 : 0, dw->data, dw->dtype, dw->cols) : OK;
+}
+
+static enum status backward_cpu(struct device *device, const struct node *n)
+{
+    float dloss = *(const float *)n->out[LOSS]->grad->data;
+    if (wants(n, X))
+        scale_dx(device, n->in[X]->grad, n->out[DX], dloss, adds(n, X));
+    if (!wants(n, W) && !wants(n, BIAS))
+        return OK;
+    float weight = dloss * *(const float *)n->in[LOSS_WEIGHT]->data;
+    int64_t first = 0;
+    do { /* once without rows too: gradients are set to 0 */
+        struct chunk c = chunk_at(n, first, weight);
+        TRY(head_gradients(device, &c, first > 0 || adds(n, W), first > 0 || adds(n, BIAS)));
+        first += chunk_rows(n);
+    } while (first < n->in[X]->rows);
+    return OK;
+}
+
+enum { HEAD = IN(X) | IN(W) | IN(BIAS) | IN(LABELS) | IN(LOSS_WEIGHT) | OUT(LSE) };
+
+const struct op op_head_loss = {
+    .name = "head_loss",
+    .reads = { [X] = OUT(DX), [W] = HEAD, [BIAS] = HEAD },
+    .forward = { [CPU] = forward_cpu },
+    .backward = { [CPU] = backward_cpu },
+    .scratch = scratch,
+    .in_place = NONE,
+};

@@ -1,0 +1,145 @@
+/* linear: y = onto + scale * (x w^T) + bias.
+ *
+ *     dx = scale * dy w        dw = scale * dy^T x        dbias = sum over rows of dy        donto = dy
+ *
+ * One product adds into what is there already: the running sum (a LoRA update costs no elementwise kernel) or the bias. The gradient of x reads only w and that
+ * of w only x, so a frozen projection keeps nothing. Where scale * (x w^T) is zero, y is onto to the bit.
+ */
+#include "autograd/cpu/gemm.h"
+#include "autograd/cpu/rows.h"
+#include "autograd/op.h"
+#include "autograd/ops.h"
+
+#include <string.h>
+
+enum { X, W, BIAS, ONTO }; /* in: x [rows, in], w [out, in], bias [1, out] or NULL, onto [rows, out] or NULL */
+enum { Y };                /* out: [rows, out] like x */
+enum { CHUNK = 1024, COLUMNS = 64, ROW_BLOCK = 64 };
+
+struct tensor *linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *onto, float scale)
+{
+    expect_shape(g, "linear", w, -1, x->cols);
+    if (bias)
+        expect_shape(g, "linear", bias, 1, w->capacity);
+    if (onto) {
+        expect_shape(g, "linear", onto, -1, w->capacity);
+        expect_rows_of(g, "linear", onto, x);
+        if (onto->dtype != x->dtype)
+            graph_fail(g, "linear: %s is %s, %s is %s", onto->name, dtype_name(onto->dtype), x->name, dtype_name(x->dtype));
+    }
+    struct node *n = record(g, &op_linear, x, w, bias, onto);
+    n->params.scale = scale;
+    return output(n, Y, x->dtype, x, w->capacity);
+}
+
+static struct operand whole(const struct tensor *t, bool transposed)
+{
+    return (struct operand){ t->data, t->dtype, t->cols, transposed };
+}
+
+/* y = (onto or 0) + bias. */
+static void start_from_bias(struct device *device, const struct tensor *y, const struct tensor *bias, bool onto)
+{
+#pragma omp parallel for num_threads(device->threads)
+    for (int64_t tile = 0; tile < row_tiles(y->rows); tile++) {
+        float values[CHUNK], add[CHUNK];
+        for (int64_t r = tile * ROW_TILE; r < y->rows && r < (tile + 1) * ROW_TILE; r++)
+            for (int64_t j = 0; j < y->cols; j += CHUNK) {
+                int64_t count = y->cols - j < CHUNK ? y->cols - j : CHUNK;
+                char *to = (char *)y->data + (size_t)(r * y->cols + j) * dtype_bytes(y->dtype);
+                widen(values, (char *)bias->data + (size_t)j * dtype_bytes(bias->dtype), bias->dtype, count);
+                if (onto) {
+                    widen(add, to, y->dtype, count);
+                    for (int64_t i = 0; i < count; i++)
+                        values[i] += add[i];
+                }
+                narrow(to, values, y->dtype, count);
+            }
+    }
+}
+
+static enum status forward_cpu(struct device *device, const struct node *n)
+{
+    const struct tensor *x = n->in[X], *w = n->in[W], *onto = n->in[ONTO], *y = n->out[Y];
+    if (onto && onto->data != y->data && tensor_bytes(y))
+        memcpy(y->data, onto->data, tensor_bytes(y));
+    if (n->in[BIAS])
+        start_from_bias(device, y, n->in[BIAS], onto);
+    return gemm(device, y->rows, y->cols, x->cols, n->params.scale, whole(x, false), whole(w, true), onto || n->in[BIAS] ? 1 : 0, y->data, y->dtype, y->cols);
+}
+
+/* Sums of columns; each is one sum over blocks of rows in order, so threads share columns, not sums. */
+static void bias_gradient(struct device *device, const struct tensor *dbias, const struct tensor *dy, bool add)
+{
+#pragma omp parallel for num_threads(device->threads)
+    for (int64_t j = 0; j < dy->cols; j += COLUMNS) {
+        int64_t count = dy->cols - j < COLUMNS ? dy->cols - j : COLUMNS;
+        double total[COLUMNS] = { 0 };
+        float values[COLUMNS];
+        for (int64_t first = 0; first < dy->rows; first += ROW_BLOCK) {
+            float sum[COLUMNS] = { 0 };
+            for (int64_t r = first; r < dy->rows && r < first + ROW_BLOCK; r++) {
+                widen(values, (char *)dy->data + (size_t)(r * dy->cols + j) * dtype_bytes(dy->dtype), dy->dtype, count);
+                for (int64_t i = 0; i < count; i++)
+                    sum[i] += values[i];
+            }
+            for (int64_t i = 0; i < count; i++)
+                total[i] += (double)sum[i];
+        }
+        char *to = (char *)dbias->data + (size_t)j * dtype_bytes(dbias->dtype);
+        if (add)
+            widen(values, to, dbias->dtype, count);
+        for (int64_t i = 0; i < count; i++)
+            values[i] = (float)(add ? (double)values[i] + total[i] : total[i]);
+        narrow(to, values, dbias->dtype, count);
+    }
+}
+
+/* Where the planner could not share: donto = dy, set or added. */
+static void pass_gradient(struct device *device, const struct tensor *to, const struct tensor *from, bool add)
+{
+    if (to->data == from->data)
+        return;
+    int64_t size = from->rows * from->cols;
+#pragma omp parallel for num_threads(device->threads)
+    for (int64_t at = 0; at < size; at += CHUNK) {
+        float values[CHUNK], there[CHUNK];
+        int64_t count = size - at < CHUNK ? size - at : CHUNK;
+        char *out = (char *)to->data + (size_t)at * dtype_bytes(to->dtype);
+        widen(values, (char *)from->data + (size_t)at * dtype_bytes(from->dtype), from->dtype, count);
+        if (add) {
+            widen(there, out, to->dtype, count);
+            for (int64_t i = 0; i < count; i++)
+                values[i] += there[i];
+        }
+        narrow(out, values, to->dtype, count);
+    }
+}
+
+static enum status backward_cpu(struct device *device, const struct node *n)
+{
+    const struct tensor *x = n->in[X], *w = n->in[W], *dy = n->out[Y]->grad;
+    float scale = n->params.scale;
+    if (wants(n, X)) {
+        const struct tensor *dx = x->grad;
+        TRY(gemm(device, dx->rows, dx->cols, dy->cols, scale, whole(dy, false), whole(w, false), adds(n, X) ? 1 : 0, dx->data, dx->dtype, dx->cols));
+    }
+    if (wants(n, W)) {
+        const struct tensor *dw = w->grad;
+        TRY(gemm(device, dw->rows, dw->cols, dy->rows, scale, whole(dy, true), whole(x, false), adds(n, W) ? 1 : 0, dw->data, dw->dtype, dw->cols));
+    }
+    if (wants(n, BIAS))
+        bias_gradient(device, n->in[BIAS]->grad, dy, adds(n, BIAS));
+    if (wants(n, ONTO))
+        pass_gradient(device, n->in[ONTO]->grad, dy, adds(n, ONTO));
+    return OK;
+}
+
+const struct op op_linear = {
+    .name = "linear",
+    .reads = { [X] = IN(W), [W] = IN(X) },
+    .forward = { [CPU] = forward_cpu },
+    .backward = { [CPU] = backward_cpu },
+    .in_place = ONTO,
+    .passes = IN(ONTO),
+};

@@ -1,0 +1,41 @@
+/* Run: a program is a flat array of steps; running it is walking the array. */
+#ifndef GRAFT_AUTOGRAD_PROGRAM_H
+#define GRAFT_AUTOGRAD_PROGRAM_H
+
+#include "autograd/graph.h"
+#include "autograd/op.h"
+
+struct step {
+    enum { FORWARD, BACKWARD } what;
+    bool recomputed; /* a forward step done again for backward */
+    const struct node *node;
+};
+
+struct program {
+    struct graph *graph;
+    struct step *step;
+    int count;
+    size_t arena_bytes;
+    void *bound;   /* the arena given to program_bind last */
+    int peak_step; /* where the arena is fullest */
+    /* What lies in the arena: for binding, reports and tests. */
+    struct placement {
+        struct tensor *tensor; /* NULL: scratch */
+        struct node *scratch;  /* the node whose scratch this is */
+        size_t offset, bytes;
+        int first, last; /* steps between which the bytes are in use */
+    } * placement;
+    int placements;
+};
+
+/* Gives every tensor its address in an arena of at least arena_bytes. Programs that never run at the same time may share one arena. */
+void program_bind(struct program *p, void *arena);
+/* Live rows of all tensors of that extent; 0 <= rows <= capacity. */
+void program_resize(struct program *p, enum extent extent, int64_t rows);
+/* Walks the steps. Errors are the kernels'. */
+enum status program_run(struct program *p, struct device *device) MUST_USE;
+/* As program_run, with a call after each step (profiles, tests). */
+typedef void program_watch(void *self, const struct program *p, int step);
+enum status program_run_watched(struct program *p, struct device *device, program_watch *watch, void *self) MUST_USE;
+
+#endif

@@ -1,0 +1,66 @@
+/* Device, model, adapters and tokenizer, opened and closed together. */
+#include "cli/opened.h"
+#include "common/files.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum status opened_model(struct opened *opened, struct arena *arena, const struct common_options *common, const struct model_options *options,
+                         struct error *err)
+{
+    *opened = (struct opened){ .arena = arena };
+    TRY(device_open(&opened->device, common->device, (int)common->threads, err));
+    TRY(model_config_read(&opened->config, arena, options->model, err));
+    enum dtype dtype;
+    TRY(model_dtype(options->dtype, &opened->config, &opened->device, &dtype, err));
+    TRY(model_load(&opened->model, arena, &opened->config, dtype, &opened->device, err));
+    opened->adapter = NEW_ARRAY(arena, options->adapter.count, struct adapter *);
+    for (int i = 0; i < options->adapter.count; i++) {
+        TRY(adapter_load(&opened->adapter[i], arena, options->adapter.item[i], &opened->model, &opened->device, err));
+        opened->adapters++;
+    }
+    opened->session = session_new(arena, &opened->device, &opened->model, opened->adapter, opened->adapters);
+    if (!common->quiet)
+        fprintf(stderr, "graft: %s on %s, %d threads, %s\n", opened->config.model_type, opened->device.name, opened->device.threads, dtype_name(dtype));
+    return OK;
+}
+
+enum status opened_tokenizer(struct opened *opened, const char *folder, const char *why, struct error *err)
+{
+    enum status status = tokenizer_open(&opened->tokenizer, opened->arena, folder, err);
+    if (status != OK) {
+        char cure[sizeof err->cure];
+        snprintf(cure, sizeof cure, "%s", err->cure);
+        cure_with(err, "%s (the tokenizer is needed for %s)", cure, why);
+    }
+    return status;
+}
+
+void opened_close(struct opened *opened)
+{
+    if (opened->session.device)
+        session_release(&opened->session);
+    for (int i = 0; i < opened->adapters; i++)
+        adapter_release(opened->adapter[i]);
+    tokenizer_close(opened->tokenizer);
+    model_release(&opened->model);
+    if (opened->device.row)
+        device_close(&opened->device);
+}
+
+int opened_eos(const struct opened *opened, int32_t eos[MAX_EOS])
+{
+    if (opened->config.eos_count) {
+        memcpy(eos, opened->config.eos, (size_t)opened->config.eos_count * sizeof *eos);
+        return opened->config.eos_count;
+    }
+    eos[0] = opened->tokenizer ? tokenizer_eos(opened->tokenizer) : -1;
+    return eos[0] >= 0;
+}
+
+enum status output_check(const char *path, bool overwrite, struct error *err)
+{
+    if (path && !overwrite && strcmp(path, "-") != 0 && file_exists(path))
+        return fail_with(err, EXISTS, "%s: already exists", "choose another name or give --force", path);
+    return OK;
+}

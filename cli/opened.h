@@ -1,0 +1,44 @@
+/* What most commands begin with: a device, a model folder, adapters and a tokenizer, opened in the right order and closed together. */
+#ifndef GRAFT_CLI_OPENED_H
+#define GRAFT_CLI_OPENED_H
+
+#include "cli/options.h"
+#include "inference/forward.h"
+
+/* Options of commands that compute with a model; stands right behind common_options. */
+struct model_options {
+    const char *model, *dtype;
+    struct list adapter;
+};
+#define MODEL_OPTIONS(type)                                                                                                                                    \
+    { "model", OPTION_TEXT, offsetof(type, model.model), "DIR", "!", 0, 0, "Hugging Face model folder" },                                                      \
+        { "adapter", OPTION_LIST, offsetof(type, model.adapter), "DIR", NULL, 0, 0, "PEFT adapter folder" },                                                   \
+    {                                                                                                                                                          \
+        "dtype", OPTION_TEXT, offsetof(type, model.dtype), "auto|float32|bfloat16", "auto", 0, 0, "precision of weights and activations"                       \
+    }
+
+struct opened {
+    struct device device;
+    struct model_config config;
+    struct model model;
+    struct adapter **adapter;
+    int adapters;
+    struct tokenizer *tokenizer;
+    struct session session;
+    struct arena *arena;
+};
+
+/* Opens device, model and adapters, and says on stderr what was chosen unless quiet. The tokenizer is not opened. Close whatever the outcome. */
+enum status opened_model(struct opened *opened, struct arena *arena, const struct common_options *common, const struct model_options *options,
+                         struct error *err) MUST_USE;
+/* Opens the tokenizer of a folder; `why` says what needs it. */
+enum status opened_tokenizer(struct opened *opened, const char *folder, const char *why, struct error *err) MUST_USE;
+void opened_close(struct opened *opened);
+
+/* The ids that end an answer: of the model's configuration, else the tokenizer's (tokenizer may be NULL). Returns how many (0..MAX_EOS). */
+int opened_eos(const struct opened *opened, int32_t eos[MAX_EOS]);
+
+/* EXISTS if the path (NULL and "-" are stdout) exists and may not be overwritten: asked before long work, and again by output_open(). */
+enum status output_check(const char *path, bool overwrite, struct error *err) MUST_USE;
+
+#endif

@@ -1,0 +1,64 @@
+/* Files: mapped for reading, written whole or not at all, hashed.
+ *
+ * Everything written goes through struct output: bytes go to a temporary file beside the target; output_commit() flushes, fsyncs
+ * and renames; output_discard() (also after any failure) leaves nothing behind. Whoever opened one must end it in one of the two ways.
+ */
+#ifndef GRAFT_COMMON_FILES_H
+#define GRAFT_COMMON_FILES_H
+
+#include "common/arena.h"
+#include "common/status.h"
+
+#include <stdint.h>
+
+struct map {
+    const uint8_t *bytes; /* NULL when size is 0 */
+    size_t size;
+    char path[1024];
+};
+/* Maps a regular file read-only. Errors: BAD_FILE (missing, a folder, unreadable), with the path. */
+enum status map_open(struct map *map, const char *path, struct error *err) MUST_USE;
+void map_close(struct map *map); /* safe on a zeroed or closed map */
+
+/* The whole file as NUL-terminated bytes in the arena; files over `limit` bytes are BAD_FILE. */
+enum status file_read(struct arena *arena, const char *path, size_t limit, char **bytes, size_t *size, struct error *err) MUST_USE;
+/* open(2) with O_CLOEXEC and mode 0666 less the umask, never giving descriptors 0 to 2; -1 and errno on failure. */
+int file_open(const char *path, int flags);
+bool file_exists(const char *path); /* anything but a folder */
+bool folder_exists(const char *path);
+/* Makes a folder and its parents; fine if it exists. Errors: DISK. */
+enum status folder_make(const char *path, struct error *err) MUST_USE;
+/* "folder/name" in the arena; `name` alone if folder is empty or name is absolute. */
+char *path_join(struct arena *arena, const char *folder, const char *name);
+/* The folder of a path ("." if it has none). */
+char *path_folder(struct arena *arena, const char *path);
+
+/* SHA-256 of bytes or of a file, as 64 hex digits and a NUL. */
+void hash_bytes(const void *bytes, size_t size, char hex[65]);
+enum status hash_file(const char *path, char hex[65], struct error *err) MUST_USE;
+
+struct output {
+    int file;
+    bool is_stream; /* stdout, a pipe or a device: written as the buffer fills */
+    bool overwrite;
+    size_t buffered;
+    char path[1024], beside[1100];
+    struct error *err; /* the first failure of writing; reported by output_commit */
+    enum status status;
+    char *buffer;
+};
+/* Begins a file. path NULL or "-" means stdout; pipes and devices are streams too. EXISTS if it exists and overwrite is false.
+ * *err must live as long as *out. Writing to a pipe without reader is DISK only while the process ignores SIGPIPE. */
+enum status output_open(struct output *out, struct arena *arena, const char *path, bool overwrite, struct error *err) MUST_USE;
+/* Writing never fails in the middle: the first failure is kept and output_commit() reports it. */
+void output_write(struct output *out, const void *bytes, size_t size);
+void output_string(struct output *out, const char *text);
+void output_print(struct output *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+enum status output_flush(struct output *out) MUST_USE;  /* pushes buffered bytes to the file (or stdout) */
+enum status output_commit(struct output *out) MUST_USE; /* flush, fsync, rename (or flush of stdout) */
+void output_discard(struct output *out);                /* safe after commit and on a zeroed struct */
+
+/* Appends one line to a log file that other programs may follow (metrics.jsonl): a single write(2). Errors: DISK. */
+enum status file_append(const char *path, const char *bytes, size_t size, struct error *err) MUST_USE;
+
+#endif

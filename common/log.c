@@ -1,0 +1,23 @@
+/* Warnings on stderr, one line each. */
+#include "common/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void warn(const char *format, ...)
+{
+    char line[2048] = "graft: warning: ";
+    size_t begin = strlen(line);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line + begin, sizeof line - begin - 1, format, arguments);
+    va_end(arguments);
+    /* Names from files may hold escape sequences for the terminal. */
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7F)
+            *c = '?';
+    size_t length = strlen(line);
+    line[length] = '\n';
+    fwrite(line, 1, length + 1, stderr);
+}

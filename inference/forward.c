@@ -1,0 +1,85 @@
+/* One walk through the model, ready to run: recording for a purpose, and feeding batches. */
+#include "inference/forward.h"
+
+struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count)
+{
+    const struct seams **seams = NEW_ARRAY(arena, count, const struct seams *);
+    for (int i = 0; i < count; i++)
+        seams[i] = &adapters[i]->seams;
+    return (struct session){ .arena = arena, .device = device, .model = model, .seams = seams, .adapters = count };
+}
+
+void session_release(struct session *session)
+{
+    device_release(session->device, session->memory, session->memory_bytes);
+    session->memory = NULL;
+    session->memory_bytes = 0;
+}
+
+enum status forward_new_with(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
+                             struct kv_cache *cache, struct plan_options options, struct error *err)
+{
+    const int64_t extents[EXTENTS] = { [ROWS] = capacity.rows, [SELECTED] = capacity.selected, [SEQUENCES] = capacity.sequences };
+    bool training = purpose == FOR_TRAINING;
+    struct graph *g = graph_new(arena, extents, training);
+    *forward = (struct forward){ .purpose = purpose, .pass = pass_new(g, session->model, session->seams, session->adapters, cache, training) };
+    struct tensor *hidden = decoder(&forward->pass);
+    if (purpose == FOR_LOGITS) {
+        forward->logits = graph_keep(g, decoder_logits(&forward->pass, hidden));
+    } else {
+        forward->labels = graph_input(g, "labels", I32, SELECTED, 0, 1);
+        forward->weight = graph_input(g, "weight", F32, FIXED, 1, 1);
+        forward->loss = decoder_loss(&forward->pass, hidden, forward->labels, forward->weight);
+        graph_keep(g, forward->loss.row_loss);
+        graph_keep(g, forward->loss.greedy);
+    }
+    return plan(&forward->program, g, forward->loss.loss, options, err);
+}
+
+enum status forward_new(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
+                        struct kv_cache *cache, bool recompute, struct error *err)
+{
+    const struct plan_options options = { .recompute = recompute, .threads = session->device->threads };
+    return forward_new_with(forward, arena, session, purpose, capacity, cache, options, err);
+}
+
+/* The arena all programs share grows when a larger program comes; addresses are given out anew before each run, since another program may have been there. */
+static enum status make_room(struct session *session, const struct program *program, struct error *err)
+{
+    if (program->arena_bytes <= session->memory_bytes)
+        return OK;
+    session_release(session);
+    TRY(device_allocate(session->device, "activations", program->arena_bytes, &session->memory, err));
+    session->memory_bytes = program->arena_bytes;
+    return OK;
+}
+
+enum status forward_run(struct session *session, struct forward *forward, const struct feed *feed, struct error *err)
+{
+    struct device *device = session->device;
+    const struct batch *batch = feed->batch;
+    struct pass *pass = &forward->pass;
+    TRY(make_room(session, forward->program, err));
+    if (forward->program->bound != session->memory)
+        program_bind(forward->program, session->memory);
+    program_resize(forward->program, ROWS, batch->rows);
+    program_resize(forward->program, SELECTED, batch->selected);
+    program_resize(forward->program, SEQUENCES, batch->sequences);
+    tensor_upload(device, pass->ids, batch->ids);
+    tensor_upload(device, pass->positions, batch->positions);
+    tensor_upload(device, pass->spans, batch->spans);
+    tensor_upload(device, pass->selected, batch->select);
+    if (pass->slots)
+        tensor_upload(device, pass->slots, feed->slots);
+    if (forward->labels) {
+        tensor_upload(device, forward->labels, batch->labels);
+        tensor_upload(device, forward->weight, &feed->weight);
+    }
+    if (pass->draw) {
+        const int32_t draw[3] = { (int32_t)(uint32_t)feed->seed, (int32_t)(uint32_t)(feed->seed >> 32), feed->step };
+        tensor_upload(device, pass->draw, draw);
+        tensor_upload(device, pass->row_key, batch->row_key);
+    }
+    device->err = err;
+    return program_run(forward->program, device);
+}

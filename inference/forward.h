@@ -1,0 +1,61 @@
+/* One walk through the model, recorded, planned and ready to run on batch after batch.
+ *
+ * Training, scoring and generation differ only in what they ask for: a loss with gradients, a loss, or logits with a KV cache. All forwards of a session run
+ * one at a time and share one arena, so memory is that of the largest.
+ */
+#ifndef GRAFT_INFERENCE_FORWARD_H
+#define GRAFT_INFERENCE_FORWARD_H
+
+#include "adapters/adapter.h"
+#include "autograd/plan.h"
+#include "datasets/dataset.h"
+
+struct session {
+    struct arena *arena;
+    struct device *device;
+    const struct model *model;
+    const struct seams *const *seams;
+    int adapters;
+    void *memory; /* shared by all programs */
+    size_t memory_bytes;
+};
+
+/* adapters may be NULL when count is 0. */
+struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count);
+void session_release(struct session *session);
+
+enum purpose { FOR_TRAINING, FOR_LOSS, FOR_LOGITS };
+
+struct forward {
+    enum purpose purpose;
+    struct pass pass;
+    struct tensor *labels, *weight; /* inputs of a loss */
+    struct head_loss loss;          /* FOR_TRAINING, FOR_LOSS */
+    struct tensor *logits;          /* FOR_LOGITS: f32 [SELECTED, vocab] */
+    struct program *program;
+};
+
+/* What a forward can hold at most. */
+struct capacity {
+    int64_t rows, selected, sequences;
+};
+
+/* Records and plans into arena (nothing is allocated on the device yet). cache: FOR_LOGITS only, or NULL. recompute: FOR_TRAINING only. */
+enum status forward_new(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
+                        struct kv_cache *cache, bool recompute, struct error *err) MUST_USE;
+/* The same with every choice of the planner. */
+enum status forward_new_with(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
+                             struct kv_cache *cache, struct plan_options options, struct error *err) MUST_USE;
+
+/* What goes with a batch beside its own arrays. */
+struct feed {
+    const struct batch *batch;
+    const int32_t *slots; /* with a cache: [rows] */
+    float weight;         /* of the loss */
+    uint64_t seed;        /* dropout: */
+    int32_t step;
+};
+/* Uploads and runs. Results stay in forward->loss / logits until the session runs something else. */
+enum status forward_run(struct session *session, struct forward *forward, const struct feed *feed, struct error *err) MUST_USE;
+
+#endif

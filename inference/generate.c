@@ -1,0 +1,163 @@
+/* Continuing prompts: lanes over a KV cache, all of them fed in one pass per round. */
+#include "inference/generate.h"
+
+#include <string.h>
+
+enum { PREFILL_ROWS = 1024 };
+
+struct lane {
+    int64_t prompt; /* -1: free */
+    int64_t fed;    /* ids already in the cache */
+    int64_t held;   /* ids of prompt and answer so far */
+    int32_t *ids;   /* [slots_per_lane] */
+};
+
+struct lanes {
+    struct session *session;
+    const struct generation *generation;
+    const struct prompt *prompt;
+    struct answer *answer;
+    int64_t count, next; /* prompts; the next one to take a lane */
+    struct lane *lane;
+    int64_t lanes, slots_per_lane, rows;
+    struct kv_cache cache;
+    struct forward forward;
+    struct batch *batch;
+    int32_t *slots;
+    int64_t *fed_lane; /* [lanes]: lane of each sequence of the batch */
+    float *logits;
+    struct candidate *scratch;
+};
+
+static enum status check_prompts(const struct model *model, const struct prompt *prompt, int64_t count, struct error *err)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (prompt[i].count == 0)
+            return fail_with(err, BAD_DATA, "prompt %lld has no ids", "give at least one token to continue from", (long long)i + 1);
+        for (int64_t t = 0; t < prompt[i].count; t++)
+            if (prompt[i].ids[t] < 0 || prompt[i].ids[t] >= model->config.vocab)
+                return fail_with(err, BAD_DATA, "prompt %lld: id %d at %lld is outside the vocabulary of %lld", "use ids of this model's tokenizer",
+                                 (long long)i + 1, prompt[i].ids[t], (long long)t, (long long)model->config.vocab);
+    }
+    return OK;
+}
+
+/* Sizes follow the longest prompt and answer; rows allow one whole prompt, and every lane at least one id. */
+static enum status lanes_open(struct lanes *l, struct arena *arena, struct error *err)
+{
+    int64_t longest = 1, slots = 1;
+    for (int64_t i = 0; i < l->count; i++) {
+        if (l->prompt[i].count > longest)
+            longest = l->prompt[i].count;
+        if (l->prompt[i].count + l->prompt[i].max_new > slots)
+            slots = l->prompt[i].count + l->prompt[i].max_new;
+    }
+    l->lanes = l->generation->lanes < l->count ? l->generation->lanes : l->count;
+    l->slots_per_lane = slots;
+    l->rows = l->count > 1 && longest < PREFILL_ROWS ? PREFILL_ROWS : longest;
+    l->rows += l->lanes;
+    l->lane = NEW_ARRAY(arena, l->lanes, struct lane);
+    l->fed_lane = NEW_ARRAY(arena, l->lanes, int64_t);
+    for (int64_t i = 0; i < l->lanes; i++)
+        l->lane[i] = (struct lane){ .prompt = -1, .ids = NEW_ARRAY(arena, slots, int32_t) };
+    l->batch = batch_new(arena, l->rows, l->lanes);
+    l->slots = NEW_ARRAY(arena, l->rows, int32_t);
+    l->logits = NEW_ARRAY(arena, l->lanes * l->session->model->config.vocab, float);
+    l->scratch = NEW_ARRAY(arena, l->session->model->config.vocab, struct candidate);
+    TRY(kv_cache_create(&l->cache, arena, l->session->model, l->lanes * slots, l->session->device, err));
+    return forward_new(&l->forward, arena, l->session, FOR_LOGITS, (struct capacity){ l->rows, l->lanes, l->lanes }, &l->cache, false, err);
+}
+
+static void take_prompts(struct lanes *l, struct arena *arena)
+{
+    for (int64_t i = 0; i < l->lanes && l->next < l->count; i++) {
+        if (l->lane[i].prompt >= 0)
+            continue;
+        const struct prompt *prompt = &l->prompt[l->next];
+        l->answer[l->next] = (struct answer){ .ids = NEW_ARRAY(arena, prompt->max_new, int32_t) };
+        if (prompt->max_new == 0) {
+            l->next++;
+            i--;
+            continue;
+        }
+        l->lane[i] = (struct lane){ .prompt = l->next++, .held = prompt->count, .ids = l->lane[i].ids };
+        memcpy(l->lane[i].ids, prompt->ids, (size_t)prompt->count * sizeof *prompt->ids);
+    }
+}
+
+/* Lays what each lane has not seen end to end; a prompt that does not fit beside the others waits for the next round. */
+static void gather(struct lanes *l)
+{
+    struct batch *batch = l->batch;
+    batch->rows = batch->selected = batch->sequences = 0;
+    for (int64_t i = 0; i < l->lanes; i++) {
+        const struct lane *lane = &l->lane[i];
+        int64_t rows = lane->held - lane->fed;
+        if (lane->prompt < 0 || rows > l->rows - batch->rows)
+            continue;
+        int32_t *span = batch->spans + 4 * batch->sequences;
+        span[0] = (int32_t)batch->rows;
+        span[1] = (int32_t)rows;
+        span[2] = (int32_t)(i * l->slots_per_lane);
+        span[3] = (int32_t)lane->held;
+        for (int64_t t = lane->fed; t < lane->held; t++) {
+            batch->ids[batch->rows] = lane->ids[t];
+            batch->positions[batch->rows] = (int32_t)t;
+            l->slots[batch->rows++] = (int32_t)(i * l->slots_per_lane + t);
+        }
+        batch->select[batch->selected++] = (int32_t)(batch->rows - 1);
+        l->fed_lane[batch->sequences++] = i;
+    }
+}
+
+static bool ends(const struct generation *generation, int32_t id)
+{
+    for (int i = 0; i < generation->eos_count; i++)
+        if (generation->eos[i] == id)
+            return true;
+    return false;
+}
+
+static void take_id(struct lanes *l, struct lane *lane, float *logits)
+{
+    const struct generation *generation = l->generation;
+    struct answer *answer = &l->answer[lane->prompt];
+    const struct prompt *prompt = &l->prompt[lane->prompt];
+    int32_t id = sample(&generation->sampling, logits, l->session->model->config.vocab, lane->ids, lane->held, (uint64_t)lane->prompt, (uint64_t)answer->count,
+                        l->scratch);
+    lane->fed = lane->held;
+    answer->ids[answer->count++] = id;
+    answer->stopped = ends(generation, id);
+    if (!answer->stopped && generation->watch)
+        answer->stopped = !generation->watch(generation->self, lane->prompt, answer);
+    if (answer->stopped || answer->count == prompt->max_new)
+        lane->prompt = -1;
+    else
+        lane->ids[lane->held++] = id;
+}
+
+enum status generate(struct session *session, struct arena *arena, const struct generation *generation, const struct prompt *prompt, int64_t count,
+                     struct answer *answer, struct error *err)
+{
+    TRY(check_prompts(session->model, prompt, count, err));
+    if (count == 0)
+        return OK;
+    struct arena *own = arena_create_like(arena);
+    struct lanes l = { .session = session, .generation = generation, .prompt = prompt, .answer = answer, .count = count };
+    enum status status = lanes_open(&l, own, err);
+    while (status == OK) {
+        take_prompts(&l, arena);
+        gather(&l);
+        if (l.batch->sequences == 0)
+            break;
+        status = forward_run(session, &l.forward, &(struct feed){ .batch = l.batch, .slots = l.slots }, err);
+        if (status != OK)
+            break;
+        tensor_download(session->device, l.forward.logits, l.logits);
+        for (int64_t s = 0; s < l.batch->sequences; s++)
+            take_id(&l, &l.lane[l.fed_lane[s]], l.logits + s * session->model->config.vocab);
+    }
+    kv_cache_destroy(&l.cache);
+    arena_destroy(own);
+    return status;
+}

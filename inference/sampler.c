@@ -1,0 +1,75 @@
+/* Choosing the next id: penalty, temperature, top-k, top-p, one draw. */
+#include "inference/sampler.h"
+#include "common/random.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int32_t most_probable(const float *logits, int64_t vocab)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < vocab; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return (int32_t)best;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Ties go to the lower id, so that the order is total and results do not depend on the sort. */
+static int by_logit(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->logit != y->logit)
+        return x->logit < y->logit ? 1 : -1;
+    return by_id(a, b);
+}
+
+static void penalize(float *logits, const int32_t *seen, int64_t count, double penalty, struct candidate *scratch, int64_t vocab)
+{
+    int64_t begin = count > vocab ? count - vocab : 0; /* scratch holds vocab items; older ids than that repeat or do not matter */
+    int64_t n = 0;
+    for (int64_t i = begin; i < count; i++)
+        scratch[n++] = (struct candidate){ .id = seen[i] };
+    qsort(scratch, (size_t)n, sizeof *scratch, by_id);
+    for (int64_t i = 0; i < n; i++) {
+        if (i && scratch[i].id == scratch[i - 1].id)
+            continue;
+        float *logit = &logits[scratch[i].id];
+        *logit = (float)(*logit > 0 ? *logit / penalty : *logit * penalty);
+    }
+}
+
+int32_t sample(const struct sampling *sampling, float *logits, int64_t vocab, const int32_t *seen, int64_t count, uint64_t prompt, uint64_t position,
+               struct candidate *scratch)
+{
+    if (sampling->repetition_penalty != 1)
+        penalize(logits, seen, count, sampling->repetition_penalty, scratch, vocab);
+    if (sampling->temperature == 0)
+        return most_probable(logits, vocab);
+    for (int64_t i = 0; i < vocab; i++)
+        scratch[i] = (struct candidate){ (float)(logits[i] / sampling->temperature), (int32_t)i };
+    qsort(scratch, (size_t)vocab, sizeof *scratch, by_logit);
+    int64_t n = sampling->top_k && sampling->top_k < vocab ? sampling->top_k : vocab;
+    double total = 0, kept = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += exp((double)scratch[i].logit - (double)scratch[0].logit);
+    int64_t last = 0; /* the smallest set whose probability reaches top_p; never empty */
+    while (last < n) {
+        kept += exp((double)scratch[last].logit - (double)scratch[0].logit);
+        last++;
+        if (kept >= sampling->top_p * total)
+            break;
+    }
+    double draw = (double)random_uniform(sampling->seed, random_stream("sample") ^ prompt, position) * kept, sum = 0;
+    for (int64_t i = 0; i < last; i++) {
+        sum += exp((double)scratch[i].logit - (double)scratch[0].logit);
+        if (draw < sum)
+            return scratch[i].id;
+    }
+    return scratch[last - 1].id;
+}

@@ -1,0 +1,138 @@
+/* Log-probabilities: sequences laid end to end through a forward without gradients. */
+#include "inference/score.h"
+
+enum { BATCH_ROWS = 2048 };
+
+/* visit is called for each sequence with the results of its n selected rows, on the host. */
+struct walk {
+    struct session *session;
+    const struct sequence *sequence;
+    int64_t count, micro_batch_tokens;
+    void (*visit)(void *self, int64_t sequence, const float *row_loss, const int32_t *greedy, int64_t n);
+    void *self;
+};
+
+static int64_t longest(const struct sequence *sequence, int64_t count)
+{
+    int64_t most = 1;
+    for (int64_t i = 0; i < count; i++)
+        if (sequence[i].count > most)
+            most = sequence[i].count;
+    return most;
+}
+
+static void visit_all(const struct walk *walk, const struct batch *batch, int64_t first, const float *row_loss, const int32_t *greedy)
+{
+    int64_t begin = 0;
+    for (int64_t s = 0; s < batch->sequences; s++) {
+        int64_t rows_end = batch->spans[4 * s] + batch->spans[4 * s + 1], end = begin;
+        while (end < batch->selected && batch->select[end] < rows_end)
+            end++;
+        walk->visit(walk->self, first + s, row_loss + begin, greedy + begin, end - begin);
+        begin = end;
+    }
+}
+
+static enum status walk_batches(const struct walk *walk, struct error *err)
+{
+    if (walk->count == 0)
+        return OK;
+    struct arena *arena = arena_create_like(walk->session->arena);
+    int64_t rows = longest(walk->sequence, walk->count);
+    if (rows < walk->micro_batch_tokens)
+        rows = walk->micro_batch_tokens;
+    const struct sequence **pointer = NEW_ARRAY(arena, walk->count, const struct sequence *);
+    for (int64_t i = 0; i < walk->count; i++)
+        pointer[i] = &walk->sequence[i];
+    int64_t *first = NEW_ARRAY(arena, walk->count + 1, int64_t);
+    int64_t batches = micro_batches(pointer, walk->count, walk->micro_batch_tokens, first);
+    int64_t most = 0;
+    for (int64_t b = 0; b < batches; b++)
+        if (first[b + 1] - first[b] > most)
+            most = first[b + 1] - first[b];
+    struct batch *batch = batch_new(arena, rows, most);
+    float *row_loss = NEW_ARRAY(arena, rows, float);
+    int32_t *greedy = NEW_ARRAY(arena, rows, int32_t);
+    struct forward forward;
+    enum status status = forward_new(&forward, arena, walk->session, FOR_LOSS, (struct capacity){ rows, rows, most }, NULL, false, err);
+    for (int64_t b = 0; status == OK && b < batches; b++) {
+        batch_fill(batch, pointer + first[b], first[b + 1] - first[b], 0);
+        if (batch->selected == 0)
+            continue;
+        status = forward_run(walk->session, &forward, &(struct feed){ .batch = batch, .weight = 1 }, err);
+        if (status != OK)
+            break;
+        tensor_download(walk->session->device, forward.loss.row_loss, row_loss);
+        tensor_download(walk->session->device, forward.loss.greedy, greedy);
+        visit_all(walk, batch, first[b], row_loss, greedy);
+    }
+    arena_destroy(arena);
+    return status;
+}
+
+static void take_scores(void *self, int64_t s, const float *row_loss, const int32_t *greedy, int64_t n)
+{
+    struct score *score = (struct score *)self + s;
+    for (int64_t t = 0; t < n; t++) {
+        score->logprob[t] = -row_loss[t];
+        score->greedy[t] = greedy[t];
+    }
+}
+
+enum status score_sequences(struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count, struct score *score,
+                            struct error *err)
+{
+    struct sequence *all_trained = NEW_ARRAY(arena, count, struct sequence);
+    for (int64_t i = 0; i < count; i++) {
+        all_trained[i] = sequence[i];
+        all_trained[i].labels = sequence[i].ids;
+        all_trained[i].trained = sequence[i].count - 1;
+        score[i].logprob = NEW_ARRAY(arena, sequence[i].count, float);
+        score[i].greedy = NEW_ARRAY(arena, sequence[i].count, int32_t);
+    }
+    struct walk walk = { session, all_trained, count, BATCH_ROWS, take_scores, score };
+    return walk_batches(&walk, err);
+}
+
+enum status score_logits(struct session *session, struct arena *arena, const struct sequence *sequence, float **logits, struct error *err)
+{
+    struct arena *own = arena_create_like(arena);
+    int64_t rows = sequence->count;
+    struct forward forward;
+    enum status status = forward_new(&forward, own, session, FOR_LOGITS, (struct capacity){ rows, rows, 1 }, NULL, false, err);
+    if (status == OK) {
+        struct batch *batch = batch_new(own, rows, 1);
+        const struct sequence whole = { .ids = sequence->ids, .labels = sequence->ids, .count = rows }, *pointer = &whole;
+        batch_fill(batch, &pointer, 1, 0);
+        batch->selected = rows;
+        for (int64_t r = 0; r < rows; r++)
+            batch->select[r] = (int32_t)r;
+        status = forward_run(session, &forward, &(struct feed){ .batch = batch }, err);
+    }
+    if (status == OK) {
+        *logits = NEW_ARRAY(arena, rows * forward.logits->cols, float);
+        tensor_download(session->device, forward.logits, *logits);
+    }
+    arena_destroy(own);
+    return status;
+}
+
+static void take_loss(void *self, int64_t s, const float *row_loss, const int32_t *greedy, int64_t n)
+{
+    (void)s;
+    (void)greedy;
+    struct loss_sum *sum = self;
+    for (int64_t t = 0; t < n; t++) {
+        sum->loss += (double)row_loss[t];
+        sum->squares += (double)row_loss[t] * (double)row_loss[t];
+    }
+    sum->tokens += n;
+}
+
+enum status loss_of_sequences(struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens, struct loss_sum *sum,
+                              struct error *err)
+{
+    *sum = (struct loss_sum){ 0 };
+    struct walk walk = { session, sequence, count, micro_batch_tokens, take_loss, sum };
+    return walk_batches(&walk, err);
+}

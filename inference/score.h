@@ -1,0 +1,28 @@
+/* Log-probabilities: what a model thinks of given ids. */
+#ifndef GRAFT_INFERENCE_SCORE_H
+#define GRAFT_INFERENCE_SCORE_H
+
+#include "inference/forward.h"
+
+/* For one sequence: entry t describes ids[t + 1], predicted from what stands before; sequence->labels are not looked at. */
+struct score {
+    float *logprob;  /* [count - 1] */
+    int32_t *greedy; /* [count - 1]: the most probable id there */
+};
+/* Scores every sequence into the arena, many at a time. Errors: DOES_NOT_FIT, kernel errors. */
+enum status score_sequences(struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count, struct score *score,
+                            struct error *err) MUST_USE;
+
+/* All logits of one sequence, f32 [count, vocab]. */
+enum status score_logits(struct session *session, struct arena *arena, const struct sequence *sequence, float **logits, struct error *err) MUST_USE;
+
+/* Mean loss over trained tokens. */
+struct loss_sum {
+    double loss, squares; /* sums of token losses and of their squares, f64 */
+    int64_t tokens;
+};
+/* micro_batch_tokens bounds the rows of a batch (a longer sequence still runs alone). */
+enum status loss_of_sequences(struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens, struct loss_sum *sum,
+                              struct error *err) MUST_USE;
+
+#endif

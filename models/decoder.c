@@ -1,0 +1,135 @@
+/* THE forward of every decoder-only family.
+ *
+ *     h = embed(ids);  per layer:  h += o(attention(rope(q(n)), rope(k(n)), v(n))), n = rmsnorm(h);   h += down(act(gate(n)) * up(n)), n = rmsnorm(h)
+ *     hidden = rmsnorm(h of the selected rows);  logits = hidden head^T
+ *
+ * Residuals are added by the projections themselves (linear's `onto`). Adapters see every projection through project() and every other weight through weight().
+ */
+#include "models/model.h"
+
+#include <math.h>
+
+/* Recomputation segments: block i is i + 1, everything outside blocks is kept. */
+enum { OUTSIDE = 0 };
+
+struct pass pass_new(struct graph *g, const struct model *model, const struct seams *const *seams, int adapters, struct kv_cache *cache, bool training)
+{
+    return (struct pass){
+        .g = g,
+        .model = model,
+        .seams = seams,
+        .adapters = adapters,
+        .cache = cache,
+        .ids = graph_input(g, "ids", I32, ROWS, 0, 1),
+        .positions = graph_input(g, "positions", I32, ROWS, 0, 1),
+        .spans = graph_input(g, "spans", I32, SEQUENCES, 0, 4),
+        .selected = graph_input(g, "selected", I32, SELECTED, 0, 1),
+        .slots = cache ? graph_input(g, "slots", I32, ROWS, 0, 1) : NULL,
+        .row_key = training ? graph_input(g, "row_key", I32, ROWS, 0, 1) : NULL,
+        .draw = training ? graph_input(g, "draw", I32, FIXED, 1, 3) : NULL,
+    };
+}
+
+/* A frozen tensor, or the copy that an adapter trains instead. NULL (no bias) stays NULL. */
+static struct tensor *weight(struct pass *p, struct tensor *w)
+{
+    struct tensor *used = w;
+    for (int i = 0; i < p->adapters && w; i++)
+        if (p->seams[i]->weight)
+            used = p->seams[i]->weight(p->seams[i]->self, p, used);
+    return used;
+}
+
+static struct tensor *norm(struct pass *p, struct tensor *x, struct tensor *w)
+{
+    return rmsnorm(p->g, x, weight(p, w), (float)p->model->config.norm_eps);
+}
+
+/* onto + x W^T + bias, and what adapters add at this site. */
+static struct tensor *project_site(struct pass *p, const struct site *site, struct tensor *w, struct tensor *bias, struct tensor *x, struct tensor *onto)
+{
+    struct tensor *y = linear(p->g, x, weight(p, w), weight(p, bias), onto, 1);
+    for (int i = 0; i < p->adapters; i++)
+        if (p->seams[i]->linear)
+            y = p->seams[i]->linear(p->seams[i]->self, p, site, x, y);
+    return y;
+}
+
+static struct tensor *project(struct pass *p, int layer, enum projection which, struct tensor *x, struct tensor *onto)
+{
+    const struct layer *l = &p->model->layer[layer];
+    return project_site(p, &l->site[which], l->w[which], l->bias[which], x, onto);
+}
+
+/* The keys or values that queries see: this batch's, or with a cache the whole past. */
+static struct tensor *remember(struct pass *p, struct tensor *cached, struct tensor *x)
+{
+    kv_append(p->g, cached, x, p->slots);
+    return cached;
+}
+
+static struct tensor *attention_block(struct pass *p, int layer, struct tensor *x, struct tensor *onto)
+{
+    const struct model_config *c = &p->model->config;
+    struct heads heads = { (int)c->heads, (int)c->kv_heads, (int)c->head_size, (float)(1 / sqrt((double)c->head_size)), c->window };
+    struct tensor *q = rope(p->g, project(p, layer, Q, x, NULL), p->angles, heads.heads, heads.head_size);
+    struct tensor *k = rope(p->g, project(p, layer, K, x, NULL), p->angles, heads.kv_heads, heads.head_size);
+    struct tensor *v = project(p, layer, V, x, NULL);
+    if (p->cache) {
+        k = remember(p, p->cache->k[layer], k);
+        v = remember(p, p->cache->v[layer], v);
+    }
+    return project(p, layer, ATTENTION_OUT, attention(p->g, q, k, v, p->spans, NULL, NULL, heads), onto);
+}
+
+static struct tensor *mlp(struct pass *p, int layer, struct tensor *x, struct tensor *onto)
+{
+    struct tensor *gate = project(p, layer, GATE, x, NULL), *up = project(p, layer, UP, x, NULL);
+    return project(p, layer, DOWN, gated(p->g, gate, up, p->model->config.activation), onto);
+}
+
+static struct tensor *block(struct pass *p, int layer, struct tensor *h)
+{
+    const struct layer *l = &p->model->layer[layer];
+    h = attention_block(p, layer, norm(p, h, l->norm[0]), h);
+    return mlp(p, layer, norm(p, h, l->norm[1]), h);
+}
+
+struct tensor *decoder(struct pass *p)
+{
+    const struct model *m = p->model;
+    graph_segment(p->g, OUTSIDE);
+    p->angles = rope_angles(p->g, p->positions, p->spans, m->inv_freq, m->dynamic_rope, m->rope_amplitude);
+    struct tensor *h = embed(p->g, p->ids, weight(p, m->embed), NULL, 1, m->dtype);
+    for (int layer = 0; layer < (int)m->config.layers; layer++) {
+        graph_segment(p->g, layer + 1);
+        h = block(p, layer, h);
+    }
+    graph_segment(p->g, OUTSIDE);
+    return norm(p, take_rows(p->g, h, p->selected), m->final_norm);
+}
+
+struct tensor *decoder_logits(struct pass *p, struct tensor *hidden)
+{
+    return cast(p->g, project_site(p, &p->model->head_site, p->model->head, NULL, hidden, NULL), F32);
+}
+
+/* The head is fused with the loss and its logits are never there to be added to. A trained copy of the head takes part like any weight; an update of its
+ * output would be lost silently, so it becomes the graph's error. */
+static void refuse_updates_of_the_head(struct pass *p, struct tensor *hidden)
+{
+    struct pass asked = *p;
+    asked.draw = NULL; /* dropout knows the batch's rows only, and its complaint would hide ours */
+    struct tensor *y = graph_tensor(p->g, "logits", hidden->dtype, ACTIVATION, SELECTED, hidden->capacity, p->model->config.vocab);
+    for (int i = 0; i < p->adapters; i++)
+        if (p->seams[i]->linear && p->seams[i]->linear(p->seams[i]->self, &asked, &p->model->head_site, hidden, y) != y)
+            graph_fail(p->g,
+                       "the adapter updates the output of %s, which is fused with the loss: leave %s out of target_modules (modules_to_save can train it)",
+                       p->model->head_site.module, p->model->head_site.module);
+}
+
+struct head_loss decoder_loss(struct pass *p, struct tensor *hidden, struct tensor *labels, struct tensor *loss_weight)
+{
+    refuse_updates_of_the_head(p, hidden);
+    return head_loss(p->g, hidden, weight(p, p->model->head), NULL, labels, loss_weight);
+}

@@ -1,0 +1,260 @@
+/* config.json and generation_config.json become a struct model_config, or an error that names the key.
+ *
+ * Where a file is silent, what transformers assumes for that model_type holds (struct family carries those numbers). Sizes are bounded so that no product of
+ * them can overflow: the widest tensor stays below 2^53 values and a whole model below 2^61.
+ */
+#include "models/hf_config.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_LAYERS = 1024, MAX_VOCAB = 1 << 28, MAX_WIDTH = 1 << 24, MAX_HEADS = 1 << 16 };
+
+static enum status find_family(struct model_config *config, const json_t *json, const char *path, struct error *err)
+{
+    const char *model_type = NULL, *const *names = family_names();
+    size_t count = 0;
+    while (names[count])
+        count++;
+    TRY(json_get_text(json, path, "model_type", &model_type, err));
+    config->family = model_type ? family_find(model_type) : NULL;
+    if (!config->family) {
+        enum status status = config_refuse(json, path, "model_type", "graft does not know this family", "", err);
+        struct arena *arena = arena_create(NULL);
+        struct text list = text_new(arena);
+        const char *nearest = model_type ? text_nearest(model_type, names, count) : NULL;
+        for (size_t i = 0; i < count; i++)
+            text_print(&list, "%s%s", i > 0 ? ", " : "", names[i]);
+        cure_with(err, "the families are %s%s%s%s", list.bytes, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        arena_destroy(arena);
+        return status;
+    }
+    config->model_type = config->family->model_type;
+    return OK;
+}
+
+/* A sequence classifier has other outputs than the next token. */
+static enum status check_architectures(const struct model_config *config, const json_t *json, const char *path, struct error *err)
+{
+    const json_t *list = json_object_get(json, "architectures");
+    if (config_is_trivial(list))
+        return OK;
+    bool fine = json_is_array(list);
+    for (size_t i = 0; fine && i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        fine = name && (text_ends(name, "ForCausalLM") || text_equal(name, config->family->base_class));
+    }
+    if (!fine)
+        return config_refuse(json, path, "architectures", "graft computes causal language models (...ForCausalLM)",
+                             "use the language model that it was made from", err);
+    return OK;
+}
+
+static enum status read_sizes(struct model_config *config, const json_t *json, const char *path, struct error *err)
+{
+    const struct family *family = config->family;
+    config->vocab = family->defaults.vocab;
+    config->width = family->defaults.width;
+    config->mlp_width = family->defaults.mlp_width;
+    config->layers = family->defaults.layers;
+    config->heads = family->defaults.heads;
+    config->max_positions = family->defaults.max_positions;
+    TRY(json_get_int(json, path, "vocab_size", 1, MAX_VOCAB, &config->vocab, err));
+    TRY(json_get_int(json, path, "hidden_size", 1, MAX_WIDTH, &config->width, err));
+    TRY(json_get_int(json, path, "intermediate_size", 1, MAX_WIDTH, &config->mlp_width, err));
+    TRY(json_get_int(json, path, "num_hidden_layers", 1, MAX_LAYERS, &config->layers, err));
+    TRY(json_get_int(json, path, "num_attention_heads", 1, MAX_HEADS, &config->heads, err));
+    TRY(json_get_int(json, path, "max_position_embeddings", 1, INT32_MAX, &config->max_positions, err));
+    /* an explicit null means as many as heads, whatever the family assumes when the key is absent */
+    bool own = json_object_get(json, "num_key_value_heads") == NULL && family->defaults.kv_heads > 0;
+    config->kv_heads = own ? family->defaults.kv_heads : config->heads;
+    TRY(json_get_int(json, path, "num_key_value_heads", 1, MAX_HEADS, &config->kv_heads, err));
+    if (config->heads % config->kv_heads != 0)
+        return config_refuse(json, path, "num_key_value_heads", "num_attention_heads is no multiple of it", "correct config.json", err);
+    if (config_is_trivial(json_object_get(json, "head_dim")) && config->width % config->heads != 0)
+        return config_refuse(json, path, "hidden_size", "no multiple of num_attention_heads, and there is no head_dim", "correct config.json", err);
+    config->head_size = config->width / config->heads;
+    TRY(json_get_int(json, path, "head_dim", 1, MAX_HEADS, &config->head_size, err));
+    if (config->head_size % 2 != 0)
+        return config_refuse(json, path, "head_dim", "rotary positions turn pairs of dimensions, so the size of a head must be even", "correct config.json",
+                             err);
+    if (config->heads * config->head_size > MAX_WIDTH)
+        return config_refuse(json, path, "num_attention_heads", "heads times head_dim is more than 2^24", "correct config.json", err);
+    return OK;
+}
+
+static enum status read_activation(struct model_config *config, const json_t *json, const char *path, struct error *err)
+{
+    static const struct {
+        const char *name;
+        enum activation activation;
+    } rows[] = {
+        { "silu", SILU },
+        { "swish", SILU },
+        { "gelu", GELU },
+        { "gelu_python", GELU },
+        { "gelu_new", GELU_TANH },
+        { "gelu_fast", GELU_TANH },
+        { "gelu_accurate", GELU_TANH },
+        { "gelu_pytorch_tanh", GELU_TANH },
+        { "gelu_python_tanh", GELU_TANH },
+        { "relu", RELU },
+    };
+    const char *name = "silu";
+    TRY(json_get_text(json, path, "hidden_act", &name, err));
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (text_equal(rows[i].name, name)) {
+            config->activation = rows[i].activation;
+            return OK;
+        }
+    return config_refuse(json, path, "hidden_act", "graft computes silu, gelu, gelu_new (gelu_pytorch_tanh) and relu", "use a model with one of these", err);
+}
+
+static enum status read_rest(struct model_config *config, struct arena *arena, const json_t *json, const char *path, struct error *err)
+{
+    const char *dtype = "float32";
+    config->norm_eps = 1e-6;
+    TRY(json_get_real(json, path, "rms_norm_eps", &config->norm_eps, err));
+    if (!(config->norm_eps >= 0 && config->norm_eps <= 1))
+        return config_refuse(json, path, "rms_norm_eps", "not between 0 and 1", "correct config.json", err);
+    TRY(json_get_bool(json, path, "tie_word_embeddings", &config->tied, err));
+    TRY(json_get_text(json, path, "torch_dtype", &dtype, err));
+    TRY(json_get_text(json, path, "dtype", &dtype, err));
+    if (text_starts(dtype, "torch."))
+        dtype += strlen("torch.");
+    config->dtype = arena_text(arena, dtype, strlen(dtype));
+    config->qkv_bias = config->family->bias_on_qkv;
+    return OK;
+}
+
+/* A special token: what the file says, negative numbers (some files mean "none" by -1) and null as -1. */
+static enum status read_token(const struct model_config *config, const json_t *json, const char *path, const char *key, int32_t *token, struct error *err)
+{
+    const json_t *value = json_object_get(json, key);
+    int64_t id = value ? -1 : *token;
+    TRY(json_get_int(json, path, key, INT32_MIN, INT32_MAX, &id, err));
+    if (value && id >= config->vocab)
+        return config_refuse(json, path, key, "not below vocab_size", "correct the file: the token has no row in the embedding", err);
+    *token = id < 0 ? -1 : (int32_t)id;
+    return OK;
+}
+
+static enum status add_eos(struct model_config *config, const json_t *json, const char *path, const json_t *value, struct error *err)
+{
+    static const char key[] = "eos_token_id";
+    if (!json_is_integer(value))
+        return config_refuse(json, path, key, "neither a token nor a list of tokens", "correct the file", err);
+    int64_t id = json_integer_value(value);
+    if (id >= config->vocab)
+        return config_refuse(json, path, key, "not below vocab_size", "correct the file: the token has no row in the embedding", err);
+    if (id < 0)
+        return OK;
+    for (int i = 0; i < config->eos_count; i++)
+        if (config->eos[i] == id)
+            return OK;
+    if (config->eos_count == MAX_EOS)
+        return config_refuse(json, path, key, "more than 8 tokens end a text", "leave out what is never generated", err);
+    config->eos[config->eos_count++] = (int32_t)id;
+    return OK;
+}
+
+static enum status read_eos(struct model_config *config, const json_t *json, const char *path, struct error *err)
+{
+    const json_t *value = json_object_get(json, "eos_token_id");
+    if (!value || json_is_null(value))
+        return OK;
+    if (!json_is_array(value))
+        return add_eos(config, json, path, value, err);
+    for (size_t i = 0; i < json_array_size(value); i++)
+        TRY(add_eos(config, json, path, json_array_get(value, i), err));
+    return OK;
+}
+
+/* generation: NULL where the folder has no generation_config.json. It adds ends of text, and what config.json leaves open. */
+static enum status read_tokens(struct model_config *config, const json_t *json, const char *path, const json_t *generation, const char *generation_path,
+                               struct error *err)
+{
+    config->bos = config->family->defaults.bos;
+    config->pad = -1;
+    if (!json_object_get(json, "bos_token_id"))
+        TRY(read_token(config, generation, generation_path, "bos_token_id", &config->bos, err));
+    if (!json_object_get(json, "pad_token_id"))
+        TRY(read_token(config, generation, generation_path, "pad_token_id", &config->pad, err));
+    TRY(read_token(config, json, path, "bos_token_id", &config->bos, err));
+    TRY(read_token(config, json, path, "pad_token_id", &config->pad, err));
+    TRY(read_eos(config, json, path, err));
+    TRY(read_eos(config, generation, generation_path, err));
+    bool silent = !json_object_get(json, "eos_token_id") && !json_object_get(generation, "eos_token_id");
+    if (silent && config->family->defaults.eos >= 0)
+        config->eos[config->eos_count++] = config->family->defaults.eos;
+    return OK;
+}
+
+enum status config_read_layer_types(const struct model_config *config, const json_t *json, const char *path, enum layer_types *types, struct error *err)
+{
+    static const char key[] = "layer_types", cure[] = "use a model whose layers are alike";
+    const json_t *list = json_object_get(json, key);
+    *types = LAYER_TYPES_ABSENT;
+    if (!list || json_is_null(list))
+        return OK;
+    if (!json_is_array(list) || json_array_size(list) != (size_t)config->layers)
+        return config_refuse(json, path, key, "not a list with one entry for each of num_hidden_layers", "correct config.json", err);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        enum layer_types type = text_equal(name, "full_attention")      ? LAYER_TYPES_FULL
+                                : text_equal(name, "sliding_attention") ? LAYER_TYPES_SLIDING
+                                                                        : LAYER_TYPES_ABSENT;
+        if (type == LAYER_TYPES_ABSENT)
+            return config_refuse(json, path, key, "graft computes full_attention and sliding_attention", cure, err);
+        if (i > 0 && type != *types)
+            return config_refuse(json, path, key, "layers with and without a sliding window are mixed, and graft computes one for all layers", cure, err);
+        *types = type;
+    }
+    return OK;
+}
+
+static enum status check_layer_types(const struct model_config *config, const json_t *json, const char *path, struct error *err)
+{
+    enum layer_types types;
+    TRY(config_read_layer_types(config, json, path, &types, err));
+    if (types != LAYER_TYPES_ABSENT && (types == LAYER_TYPES_SLIDING) != (config->window > 0))
+        return config_refuse(json, path, "layer_types", "contradicts the sliding window that the other keys give", "correct config.json", err);
+    return OK;
+}
+
+static enum status read_all(struct model_config *config, struct arena *arena, const json_t *json, const char *path, const json_t *generation,
+                            const char *generation_path, struct error *err)
+{
+    if (!json_is_object(json))
+        return fail_with(err, BAD_MODEL, "%s: not a JSON object", "give the folder of a Hugging Face model", path);
+    TRY(find_family(config, json, path, err));
+    TRY(check_architectures(config, json, path, err));
+    TRY(config_check_keys(json, path, config->family, err));
+    TRY(read_sizes(config, json, path, err));
+    TRY(read_activation(config, json, path, err));
+    TRY(read_rest(config, arena, json, path, err));
+    TRY(config_read_rope(config, json, path, err));
+    if (config->family->configure)
+        TRY(config->family->configure(config, json, path, err));
+    TRY(check_layer_types(config, json, path, err));
+    return read_tokens(config, json, path, generation, generation_path, err);
+}
+
+enum status model_config_read(struct model_config *config, struct arena *arena, const char *folder, struct error *err)
+{
+    json_t *json = NULL, *generation = NULL;
+    const char *path = path_join(arena, folder, "config.json"), *generation_path = path_join(arena, folder, "generation_config.json");
+    *config = (struct model_config){ .folder = arena_text(arena, folder, strlen(folder)), .bos = -1, .pad = -1 };
+    if (!folder_exists(folder))
+        return fail_with(err, BAD_FILE, "%s: no such folder", "give the folder of a Hugging Face model: config.json and model.safetensors", folder);
+    if (!file_exists(path))
+        return fail_with(err, BAD_FILE, "%s: no such file", "give the folder of a Hugging Face model: config.json and model.safetensors", path);
+    enum status status = json_read(path, &json, err);
+    if (status == OK && file_exists(generation_path))
+        status = json_read(generation_path, &generation, err);
+    if (status == OK)
+        status = read_all(config, arena, json, path, generation, generation_path, err);
+    json_decref(generation);
+    json_decref(json);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* What the readers of config.json share: how a value is refused, which keys are known, and the parts that have a file of their own.
+ *
+ * Every reader fails closed: what would be computed differently from transformers is BAD_MODEL, with path, key, value and cure.
+ */
+#ifndef GRAFT_MODELS_HF_CONFIG_H
+#define GRAFT_MODELS_HF_CONFIG_H
+
+#include "common/json.h"
+#include "models/family.h"
+
+/* BAD_MODEL: "path: key 'key' = value: what". The value is the object's member of that name, "absent" if it has none. */
+enum status config_refuse(const json_t *object, const char *path, const char *key, const char *what, const char *cure, struct error *err) MUST_USE;
+
+/* null, false, 0, "", [] or {}, or absent: says nothing. */
+bool config_is_trivial(const json_t *value);
+
+/* Refuses keys that change the mathematics in a way graft does not compute; names in one warning those that nobody knows. */
+enum status config_check_keys(const json_t *json, const char *path, const struct family *family, struct error *err) MUST_USE;
+
+/* config->rope from rope_scaling or rope_parameters, rope_theta and original_max_position_embeddings. Needs head_size and max_positions. */
+enum status config_read_rope(struct model_config *config, const json_t *json, const char *path, struct error *err) MUST_USE;
+
+enum layer_types { LAYER_TYPES_ABSENT, LAYER_TYPES_FULL, LAYER_TYPES_SLIDING };
+/* What the list `layer_types` says about all layers; refuses lists that are mixed, of another length than the layers, or of other kinds. */
+enum status config_read_layer_types(const struct model_config *config, const json_t *json, const char *path, enum layer_types *types,
+                                    struct error *err) MUST_USE;
+
+#endif

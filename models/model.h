@@ -1,0 +1,126 @@
+/* A frozen language model: its configuration, its tensors and the walk through it.
+ *
+ * Glossary, used everywhere: rows (tokens of a batch laid end to end), width (hidden size), vocab (rows of the embedding), heads, kv_heads, head_size, layers,
+ * mlp_width, rank (of a LoRA), P (virtual tokens).
+ */
+#ifndef GRAFT_MODELS_MODEL_H
+#define GRAFT_MODELS_MODEL_H
+
+#include "autograd/device.h"
+#include "autograd/ops.h"
+#include "common/arena.h"
+#include "common/json.h"
+#include "common/safetensors.h"
+#include "models/seams.h"
+
+struct family;
+
+enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_YARN, ROPE_LLAMA3 };
+enum { MAX_EOS = 8 };
+
+struct model_config {
+    const char *folder, *model_type;
+    const struct family *family;
+    int64_t vocab, width, layers, heads, kv_heads, head_size, mlp_width, max_positions;
+    double norm_eps;
+    enum activation activation;
+    bool tied, qkv_bias, attention_out_bias, mlp_bias;
+    int window; /* sliding window in keys, 0: none */
+    struct {
+        enum rope_type type;
+        double theta, factor, low_frequency_factor, high_frequency_factor, beta_fast, beta_slow, attention_factor; /* attention_factor 0: not given */
+        double mscale, mscale_all_dim;                                                                             /* yarn, 0: not given */
+        bool truncate; /* yarn: correction range rounded to whole dimensions */
+        int64_t original_positions;
+    } rope;
+    const char *dtype;              /* torch_dtype / dtype of the file, "float32" if absent */
+    int32_t bos, pad, eos[MAX_EOS]; /* -1 where absent; eos also from generation_config.json */
+    int eos_count;
+};
+
+/* Reads config.json (and generation_config.json). Fails closed: BAD_MODEL names the key and value that graft cannot compute faithfully; a value of the wrong
+ * type or outside its range is BAD_FILE. Keys that nobody knows are named in one warning. */
+enum status model_config_read(struct model_config *config, struct arena *arena, const char *folder, struct error *err) MUST_USE;
+/* Number of values of the base model, from the configuration alone (tied head counted once). */
+int64_t model_config_size(const struct model_config *config);
+
+struct layer {
+    struct tensor *norm[2];              /* [1, width] */
+    struct tensor *w[HEAD], *bias[HEAD]; /* [out, in], [1, out] or NULL; indexed by enum projection */
+    struct site site[HEAD];
+};
+
+struct model {
+    struct model_config config;
+    enum dtype dtype;                         /* of computation: activations and large weights */
+    struct tensor *embed, *final_norm, *head; /* head == embed when tied */
+    struct tensor *inv_freq;                  /* f32 [1, head_size / 2] */
+    float rope_amplitude;
+    struct dynamic_rope dynamic_rope;
+    struct layer *layer;
+    struct site head_site;
+    struct site **site; /* every linear layer, the head last: points into the model, so a struct model is not to be copied */
+    int sites;
+    struct tensor **tensor; /* every weight, .name as in the live Hugging Face model ("model.layers.0.mlp.up_proj.weight") */
+    int tensors;
+    struct safetensors_set files;
+    size_t mapped_bytes, converted_bytes; /* used in place, and copied because of dtype or alignment */
+    struct device *device;
+    void *converted; /* device memory of converted_bytes */
+};
+
+/* What computation dtype a setting means here: "auto" is float32 on CPUs (see README), "float32", "bfloat16" (BAD_CONFIG where the CPU has none in hardware is
+ * NOT an error: it is emulated by widening, slower). "float16" is BAD_CONFIG on a CPU. */
+enum status model_dtype(const char *setting, const struct model_config *config, const struct device *device, enum dtype *dtype, struct error *err) MUST_USE;
+
+/* Tensors with shapes and names but without data: enough to record and plan. */
+enum status model_describe(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;
+/* model_describe() plus data from the folder's safetensors. Missing, unexpected and misshapen tensors are BAD_MODEL, by name. A stored lm_head of a tied model
+ * must equal the embedding. */
+enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device,
+                       struct error *err) MUST_USE;
+void model_release(struct model *model); /* safe on a zeroed struct */
+/* Bytes that model_load will map and convert, without reading tensor data (headers only). */
+enum status model_weight_bytes(struct arena *arena, const struct model_config *config, enum dtype dtype, size_t *mapped, size_t *converted,
+                               struct error *err) MUST_USE;
+/* SHA-256 over names, dtypes, shapes and bytes of all weights as stored. */
+enum status model_hash(const struct model *model, char hex[65], struct error *err) MUST_USE;
+
+/* Keys and values of the past, per layer [slots, kv_heads * head_size]. A sequence owns a range of slots, in order of its positions. */
+struct kv_cache {
+    struct tensor **k, **v;
+    int64_t slots;
+    size_t bytes;
+    struct device *device;
+    void *memory;
+};
+enum status kv_cache_create(struct kv_cache *cache, struct arena *arena, const struct model *model, int64_t slots, struct device *device,
+                            struct error *err) MUST_USE;
+void kv_cache_destroy(struct kv_cache *cache);
+
+/* One walk through the model: what it reads, and what adapters need to know while it is recorded. */
+struct pass {
+    struct graph *g;
+    const struct model *model;
+    const struct seams *const *seams;
+    int adapters;           /* number of seams */
+    struct kv_cache *cache; /* NULL: keys and values are this batch's */
+    /* inputs, all made by pass_new */
+    struct tensor *ids, *positions; /* I32 [ROWS, 1] */
+    struct tensor *spans;           /* I32 [SEQUENCES, 4], see attention() */
+    struct tensor *selected;        /* I32 [SELECTED, 1]: rows that go through the head */
+    struct tensor *slots;           /* I32 [ROWS, 1], NULL without a cache */
+    struct tensor *row_key, *draw;  /* for dropout; NULL unless training */
+    struct tensor *angles;          /* made by decoder() */
+};
+struct pass pass_new(struct graph *g, const struct model *model, const struct seams *const *seams, int adapters, struct kv_cache *cache, bool training);
+
+/* THE forward of every decoder-only family: the final-normed hidden states of the selected rows, [SELECTED, width]. Each block is one recomputation segment. */
+struct tensor *decoder(struct pass *p);
+/* [SELECTED, vocab] f32 */
+struct tensor *decoder_logits(struct pass *p, struct tensor *hidden);
+/* labels I32 [SELECTED, 1]; weight f32 [1, 1]. An adapter that updates the output of the head (a LoRA on lm_head) is an error of the graph here; in
+ * decoder_logits() it is computed. */
+struct head_loss decoder_loss(struct pass *p, struct tensor *hidden, struct tensor *labels, struct tensor *weight);
+
+#endif

@@ -1,0 +1,30 @@
+/* Where adapters touch the base model, and nowhere else.
+ *
+ * A seam is called by the decoder while it records; it returns the tensor to go on with. Several adapters attached at once are a list of seams called in order.
+ */
+#ifndef GRAFT_MODELS_SEAMS_H
+#define GRAFT_MODELS_SEAMS_H
+
+#include "autograd/graph.h"
+
+enum projection { Q, K, V, ATTENTION_OUT, GATE, UP, DOWN, HEAD, PROJECTIONS };
+
+/* A linear layer of the model, as data. */
+struct site {
+    int layer; /* -1 for the head */
+    enum projection projection;
+    int64_t in, out;
+    const char *module; /* as Hugging Face spells it in the live model: "model.layers.0.self_attn.q_proj", "lm_head" */
+};
+
+struct pass;
+
+struct seams {
+    void *self;
+    /* x went in, y came out of the frozen layer (residual included where the layer adds to it); returns y or y plus something. NULL: nothing to do. */
+    struct tensor *(*linear)(void *self, struct pass *p, const struct site *site, struct tensor *x, struct tensor *y);
+    /* The trained copy of a frozen tensor (norm, bias, head, embedding table), or w itself. NULL: nothing to do. */
+    struct tensor *(*weight)(void *self, struct pass *p, struct tensor *w);
+};
+
+#endif

@@ -1,0 +1,273 @@
+/* Bytes for a described model, from the safetensors of its folder.
+ *
+ * What the file stores in the dtype of computation is used where it lies in the mapping; everything else is widened or narrowed once, into one allocation.
+ * A file must hold exactly the tensors of its configuration: a tensor that nobody asks for means that the model is another one than graft would compute.
+ */
+#include "autograd/cpu/rows.h"
+#include "models/family.h"
+#include "models/rope.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where a tensor of the model is stored. */
+struct source {
+    const struct tensor *tensor;
+    const struct safetensor *stored;
+    const struct safetensors *file;
+    enum dtype dtype;
+    bool in_place;
+};
+
+static const struct safetensor *find_head(const struct model *model, const struct safetensors **file)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%s.weight", model->head_site.module);
+    return safetensors_set_find(&model->files, name, file);
+}
+
+/* NULL if the files do not have it under any of its names. */
+static const struct safetensor *find_stored(const struct model *model, const struct tensor *t, const struct safetensors **file)
+{
+    static const char prefix[] = "model.";
+    const struct safetensor *stored = safetensors_set_find(&model->files, t->name, file);
+    if (!stored && text_starts(t->name, prefix)) /* saved from the class without a head */
+        stored = safetensors_set_find(&model->files, t->name + strlen(prefix), file);
+    if (!stored && t == model->head && model->config.tied) /* some writers keep the other name of the two */
+        stored = find_head(model, file);
+    return stored;
+}
+
+/* "[32, 64]" */
+static const char *shape_text(char out[96], int rank, const int64_t *shape)
+{
+    int at = snprintf(out, 96, "[");
+    for (int i = 0; i < rank && at < 70; i++)
+        at += snprintf(out + at, 96 - (size_t)at, "%s%" PRId64, i > 0 ? ", " : "", shape[i]);
+    snprintf(out + at, 96 - (size_t)at, "]");
+    return out;
+}
+
+static enum status check_shape(const struct source *source, struct error *err)
+{
+    const struct safetensor *stored = source->stored;
+    const struct tensor *t = source->tensor;
+    /* norms and biases are vectors in the file and matrices of one row here */
+    int64_t shape[2] = { t->rows, t->cols };
+    int first = t->rows == 1 && stored->rank != 2, rank = 2 - first;
+    char is[96], should[96];
+    if (stored->rank == rank && memcmp(stored->shape, shape + first, (size_t)rank * sizeof *shape) == 0)
+        return OK;
+    return fail_with(err, BAD_MODEL, "%s: tensor '%s' has shape %s, but config.json makes it %s", "config.json and weights are of different models",
+                     source->file->map.path, stored->name, shape_text(is, stored->rank, stored->shape), shape_text(should, rank, shape + first));
+}
+
+static enum status read_dtype(struct source *source, struct error *err)
+{
+    static const char *const names[] = { [F32] = "F32", [BF16] = "BF16", [F16] = "F16" };
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (text_equal(names[i], source->stored->dtype)) {
+            source->dtype = (enum dtype)i;
+            source->in_place = source->dtype == source->tensor->dtype && (uintptr_t)source->stored->data % dtype_bytes(source->dtype) == 0;
+            return OK;
+        }
+    return fail_with(err, BAD_MODEL, "%s: tensor '%s' is %s: graft reads F32, BF16 and F16", "convert the model to one of these, or use an unquantised one",
+                     source->file->map.path, source->stored->name, source->stored->dtype);
+}
+
+static enum status missing(const struct model *model, const struct tensor *t, struct error *err)
+{
+    if (t == model->head && !model->config.tied)
+        return fail_with(err, BAD_MODEL, "%s: tensor '%s' is missing, and config.json says tie_word_embeddings false",
+                         "if the head is the embedding, set tie_word_embeddings to true in config.json", model->config.folder, t->name);
+    int more = -1;
+    for (int i = 0; i < model->tensors; i++)
+        more += find_stored(model, model->tensor[i], NULL) == NULL;
+    char others[48] = "";
+    if (more > 0)
+        snprintf(others, sizeof others, " (and %d more)", more);
+    return fail_with(err, BAD_MODEL, "%s: tensor '%s' [%" PRId64 ", %" PRId64 "] is missing from the safetensors%s",
+                     "the folder is incomplete, or its config.json belongs to another model", model->config.folder, t->name, t->rows, t->cols, others);
+}
+
+static enum status find_sources(const struct model *model, struct source *source, struct error *err)
+{
+    for (int i = 0; i < model->tensors; i++) {
+        struct source *s = &source[i];
+        s->tensor = model->tensor[i];
+        s->stored = find_stored(model, s->tensor, &s->file);
+        if (!s->stored)
+            return missing(model, s->tensor, err);
+        TRY(check_shape(s, err));
+        TRY(read_dtype(s, err));
+    }
+    return OK;
+}
+
+static bool is_ignored(const struct family *family, const char *name)
+{
+    for (size_t i = 0; i < COUNT(family->ignored) && family->ignored[i]; i++)
+        if (text_ends(name, family->ignored[i]))
+            return true;
+    return false;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct safetensor *const *x = a, *const *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Every tensor of the files is somebody's source, a buffer, or the head of a tied model. */
+static enum status refuse_unexpected(const struct model *model, struct arena *arena, const struct source *source, struct error *err)
+{
+    const struct safetensor **used = NEW_ARRAY(arena, model->tensors, const struct safetensor *);
+    for (int i = 0; i < model->tensors; i++)
+        used[i] = source[i].stored;
+    const struct safetensor *tied_head = model->config.tied ? find_head(model, NULL) : NULL; /* looked at by check_tied_head() */
+    qsort(used, (size_t)model->tensors, sizeof *used, by_address);
+    for (int f = 0; f < model->files.files; f++)
+        for (int64_t i = 0; i < model->files.file[f].count; i++) {
+            const struct safetensor *stored = &model->files.file[f].tensor[i];
+            char shape[96];
+            if (bsearch(&stored, used, (size_t)model->tensors, sizeof *used, by_address) || is_ignored(model->config.family, stored->name) ||
+                stored == tied_head)
+                continue;
+            return fail_with(err, BAD_MODEL, "%s: tensor '%s' %s %s: a %s of this config.json has no such tensor",
+                             "the model computes something that graft would leave out: use one of the families that graft knows", model->files.file[f].map.path,
+                             stored->name, stored->dtype, shape_text(shape, stored->rank, stored->shape), model->config.model_type);
+        }
+    return OK;
+}
+
+/* transformers would silently use the embedding; which of the two was meant, only the author knows. */
+static enum status check_tied_head(const struct model *model, const struct source *embed, struct error *err)
+{
+    const struct safetensors *file;
+    const struct safetensor *head = model->config.tied ? find_head(model, &file) : NULL;
+    if (!head || head == embed->stored)
+        return OK;
+    if (text_equal(head->dtype, embed->stored->dtype) && head->bytes == embed->stored->bytes && memcmp(head->data, embed->stored->data, head->bytes) == 0)
+        return OK;
+    return fail_with(err, BAD_MODEL, "%s: tensor '%s' differs from the embedding, but config.json ties them (tie_word_embeddings true)",
+                     "set tie_word_embeddings to false in config.json if the head is its own, else remove the tensor", file->map.path, head->name);
+}
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+/* Opens the files, finds every tensor in them and counts bytes. On failure too, the files are the model's to close. */
+static enum status resolve(struct model *model, struct arena *arena, struct source **source, struct error *err)
+{
+    TRY(safetensors_set_open(&model->files, arena, model->config.folder, "model", err));
+    *source = NEW_ARRAY(arena, model->tensors, struct source);
+    TRY(find_sources(model, *source, err));
+    TRY(refuse_unexpected(model, arena, *source, err));
+    model->converted_bytes = aligned(tensor_bytes(model->inv_freq));
+    for (int i = 0; i < model->tensors; i++) {
+        size_t bytes = tensor_bytes(model->tensor[i]);
+        if ((*source)[i].in_place)
+            model->mapped_bytes += bytes;
+        else
+            model->converted_bytes += aligned(bytes);
+    }
+    return OK;
+}
+
+/* By blocks through the cache: stored bytes (perhaps misaligned) to f32 to the dtype of computation. */
+static void convert(struct device *device, void *to, const struct source *source)
+{
+    enum { BLOCK = 4096 };
+    float values[BLOCK], stored[BLOCK], narrowed[BLOCK];
+    size_t size = dtype_bytes(source->dtype);
+    int64_t count = source->tensor->rows * source->tensor->cols;
+    for (int64_t done = 0; done < count; done += BLOCK) {
+        int64_t here = count - done < BLOCK ? count - done : BLOCK;
+        memcpy(stored, (const char *)source->stored->data + (size_t)done * size, (size_t)here * size);
+        widen(values, stored, source->dtype, here);
+        narrow(narrowed, values, source->tensor->dtype, here);
+        size_t step = dtype_bytes(source->tensor->dtype);
+        device->row->upload(device, (char *)to + (size_t)done * step, narrowed, (size_t)here * step);
+    }
+}
+
+static enum status give_data(struct model *model, struct arena *arena, const struct source *source, struct error *err)
+{
+    TRY(device_allocate(model->device, "weights in the dtype of computation", model->converted_bytes, &model->converted, err));
+    float *inv_freq = NEW_ARRAY(arena, model->inv_freq->cols, float);
+    model->rope_amplitude = rope_frequencies(&model->config, inv_freq);
+    model->inv_freq->data = model->converted;
+    tensor_upload(model->device, model->inv_freq, inv_freq);
+    char *free_bytes = (char *)model->converted + aligned(tensor_bytes(model->inv_freq));
+    for (int i = 0; i < model->tensors; i++) {
+        struct tensor *t = model->tensor[i];
+        if (source[i].in_place) {
+            t->data = (void *)(uintptr_t)source[i].stored->data; /* the mapping is read-only, and so are weights */
+            continue;
+        }
+        t->data = free_bytes;
+        convert(model->device, t->data, &source[i]);
+        free_bytes += aligned(tensor_bytes(t));
+    }
+    return OK;
+}
+
+enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device, struct error *err)
+{
+    struct source *source = NULL;
+    TRY(model_describe(model, arena, config, dtype, err));
+    model->device = device;
+    enum status status = resolve(model, arena, &source, err);
+    if (status == OK)
+        status = check_tied_head(model, &source[0], err); /* model_describe() begins with the embedding */
+    if (status == OK)
+        status = give_data(model, arena, source, err);
+    if (status != OK)
+        model_release(model);
+    return status;
+}
+
+void model_release(struct model *model)
+{
+    if (model->device)
+        device_release(model->device, model->converted, model->converted_bytes);
+    safetensors_set_close(&model->files);
+    *model = (struct model){ 0 };
+}
+
+enum status model_weight_bytes(struct arena *arena, const struct model_config *config, enum dtype dtype, size_t *mapped, size_t *converted, struct error *err)
+{
+    struct model model;
+    struct source *source = NULL;
+    TRY(model_describe(&model, arena, config, dtype, err));
+    enum status status = resolve(&model, arena, &source, err);
+    *mapped = model.mapped_bytes;
+    *converted = model.converted_bytes;
+    model_release(&model);
+    return status;
+}
+
+/* A hash of hashes: one line per tensor, in the order of the walk. */
+enum status model_hash(const struct model *model, char hex[65], struct error *err)
+{
+    struct arena *arena = arena_create(NULL);
+    struct text lines = text_new(arena);
+    enum status status = OK;
+    for (int i = 0; i < model->tensors && status == OK; i++) {
+        const struct tensor *t = model->tensor[i];
+        const struct safetensor *stored = find_stored(model, t, NULL);
+        if (!stored) {
+            status = missing(model, t, err);
+            continue;
+        }
+        hash_bytes(stored->data, (size_t)stored->bytes, hex);
+        text_print(&lines, "%s %s [%" PRId64 ", %" PRId64 "] %s\n", t->name, stored->dtype, t->rows, t->cols, hex);
+    }
+    if (status == OK)
+        hash_bytes(lines.bytes, lines.length, hex);
+    arena_destroy(arena);
+    return status;
+}

@@ -1,0 +1,40 @@
+# What the command tests share. Sourced with the graft binary as $1; a test calls `claim NAME command...` for each claim, and `done_claims` at the end.
+set -u
+graft=$1
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+claim() {
+    local name=$1
+    shift
+    if "$@" >"$work/claim.log" 2>&1; then
+        echo "ok    $name"
+    else
+        echo "FAIL  $name"
+        sed 's/^/      /' "$work/claim.log" | tail -n 20
+        failures=$((failures + 1))
+    fi
+}
+
+# expect STATUS PATTERN command...: exits with STATUS, says PATTERN on stderr, prints nothing on stdout when it fails.
+expect() {
+    local status=$1 pattern=$2 got=0
+    shift 2
+    "$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
+    if [ "$got" != "$status" ]; then
+        echo "exit status $got, expected $status"
+        cat "$work/err"
+        return 1
+    fi
+    if ! grep -qF -- "$pattern" "$work/err"; then
+        echo "expected on stderr: $pattern"
+        cat "$work/err"
+        return 1
+    fi
+}
+
+done_claims() {
+    [ "$failures" = 0 ] || { echo "$failures claims failed"; exit 1; }
+}

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Holds graft against the recorded references: logits, log-probabilities, and a training run from the same start.
+
+For every folder in records/ (made by make.py, which says what is in it) this runs `graft score` with and without the
+adapter, and `graft train` from the recorded adapter over the recorded batch; then it compares what graft wrote with
+what transformers and PEFT computed. Only the standard library is used. Prints the worst error per case and kind, and
+exits with 1 if any is over its tolerance.
+
+    compare.py GRAFT [--records FOLDER] [--only CASE]
+"""
+import argparse
+import array
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# A tensor's error is relative to its largest recorded value, a number's to itself. "gradient" is for tests that see gradients.
+TOLERANCE = {"logits": 2e-5, "logprobs": 2e-5, "losses": 5e-5, "grad_norms": 1e-4, "gradient": 2e-4, "final": 2e-4}
+SHOWN = ("logits", "adapter_logits", "logprobs", "adapter_logprobs", "losses", "grad_norms", "final")
+
+
+def read_safetensors(path):
+    """{name: (shape, values)} of a file of F32 tensors; the layout is 8 bytes of header length, JSON, data."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = file.read()
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, row in header.items():
+        if row["dtype"] != "F32":
+            raise ValueError(f"{path}: {name} is {row['dtype']}, F32 is expected")
+        begin, end = row["data_offsets"]
+        values = array.array("f", data[begin:end])
+        if sys.byteorder == "big":
+            values.byteswap()
+        if len(values) != math.prod(row["shape"]):
+            raise ValueError(f"{path}: {name} has {len(values)} values for shape {row['shape']}")
+        tensors[name] = (row["shape"], values)
+    return tensors
+
+
+def read_lines(path):
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def tensor_error(values, expected):
+    """Largest difference, relative to the largest expected value; infinite if anything is not finite."""
+    scale = max((abs(e) for e in expected), default=0.0) or 1.0
+    differences = [abs(v - e) for v, e in zip(values, expected, strict=True)]
+    return max(differences, default=0.0) / scale if all(map(math.isfinite, differences)) else math.inf
+
+
+def number_error(values, expected):
+    """Largest difference of a number, relative to what it should be."""
+    differences = [abs(v - e) / (abs(e) or 1.0) for v, e in zip(values, expected, strict=True)]
+    return max(differences, default=0.0) if all(map(math.isfinite, differences)) else math.inf
+
+
+def compare_tensors(written, expected):
+    """The worst error over all tensors; names and shapes must be the same."""
+    if set(written) != set(expected):
+        raise ValueError(f"tensors missing: {sorted(set(expected) - set(written))}, unexpected: {sorted(set(written) - set(expected))}")
+    for name, (shape, _) in expected.items():
+        if written[name][0] != shape:
+            raise ValueError(f"{name} has shape {written[name][0]}, {shape} is expected")
+    return max(tensor_error(written[name][1], values) for name, (_, values) in expected.items())
+
+
+def run(*command):
+    done = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(f"{' '.join(command[1:])}: exit {done.returncode}\n{done.stderr}")
+
+
+def score(graft, case, folder, what, options):
+    """Errors of logits and log-probabilities; `what` is "" or "adapter_"."""
+    lines, logits = os.path.join(folder, f"{what}score.jsonl"), os.path.join(folder, f"{what}logits.safetensors")
+    run(graft, "score", "--model", case.path("model"), *options, "--input", case.path("score.jsonl"), "--output", lines, "--logits", logits)
+    rows = read_lines(lines)
+    lengths = [len(row["ids"]) for row in read_lines(case.path("score.jsonl"))]
+    if [row["tokens"] for row in rows] != [n - 1 for n in lengths]:
+        raise ValueError(f"score: counts of tokens {[row['tokens'] for row in rows]} for sequences of {lengths}")
+    return {f"{what}logits": compare_tensors(read_safetensors(logits), case.tensors(f"{what}logits.", "logits.")),
+            f"{what}logprobs": number_error([row["logprob"] for row in rows], case.numbers[f"{what}logprobs"])}
+
+
+def configuration(case, output):
+    """The run's YAML. Quoted as JSON, which YAML contains. The batch does not fit one micro-batch, so accumulation is compared too."""
+    quote, settings = json.dumps, case.numbers["settings"]
+    return f"""\
+model: {{path: {quote(case.path("model"))}, dtype: float32}}
+adapter: {{init_from: {quote(case.path("adapter"))}}}
+data:
+  train: [{{path: {quote(case.path("train.jsonl"))}, format: tokens}}]
+  max_length: 64
+  over_length: error
+training:
+  output_dir: {quote(output)}
+  seed: 0
+  shuffle: false
+  max_steps: {settings["max_steps"]}
+  batch_size: {len(read_lines(case.path("train.jsonl")))}
+  micro_batch_tokens: 24
+  learning_rate: {settings["learning_rate"]:.10f}
+  lr_scheduler_type: constant
+  weight_decay: {settings["weight_decay"]:.10f}
+  max_grad_norm: {settings["max_grad_norm"]:.10f}
+  logging_steps: 1
+"""
+
+
+def train(graft, case, folder):
+    """Errors of losses and gradient norms at every step, and of the final adapter."""
+    output, config = os.path.join(folder, "run"), os.path.join(folder, "run.yaml")
+    with open(config, "w") as file:
+        file.write(configuration(case, output))
+    run(graft, "train", config)
+    steps = [row for row in read_lines(os.path.join(output, "metrics.jsonl")) if "loss" in row]
+    if [row["step"] for row in steps] != list(range(1, case.numbers["settings"]["max_steps"] + 1)):
+        raise ValueError(f"train: metrics for steps {[row['step'] for row in steps]}")
+    return {"losses": number_error([row["loss"] for row in steps], case.numbers["losses"]),
+            "grad_norms": number_error([row["grad_norm"] for row in steps], case.numbers["grad_norms"]),
+            "final": compare_tensors(read_safetensors(os.path.join(output, "adapter_model.safetensors")), case.tensors("final.", ""))}
+
+
+class Case:
+    """One folder of records."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.recorded = read_safetensors(self.path("expected.safetensors"))
+        with open(self.path("expected.json")) as file:
+            self.numbers = json.load(file)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def tensors(self, prefix, renamed):
+        return {renamed + name.removeprefix(prefix): value for name, value in self.recorded.items() if name.startswith(prefix)}
+
+
+def compare_case(graft, folder):
+    """Errors by kind; ValueError, OSError or KeyError if graft refuses or writes something else."""
+    case = Case(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        errors = score(graft, case, scratch, "", [])
+        errors |= score(graft, case, scratch, "adapter_", ["--adapter", case.path("adapter")])
+        return errors | train(graft, case, scratch)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("graft", help="the program")
+    arguments.add_argument("--records", default=os.path.join(HERE, "records"))
+    arguments.add_argument("--only", metavar="CASE")
+    options = arguments.parse_args()
+    records, graft = os.path.abspath(options.records), os.path.abspath(options.graft)
+    names = [options.only] if options.only else sorted(os.listdir(records))
+    if not names:
+        sys.exit(f"{records}: no records")
+    missed = 0
+    print(f"{'worst error':24}" + "".join(f"{kind:>18}" for kind in SHOWN))
+    for name in names:
+        try:
+            errors = compare_case(graft, os.path.join(records, name))
+        except (ValueError, OSError, KeyError) as refusal:
+            missed += 1
+            print(f"{name:24}  FAILED: {refusal!r}" if isinstance(refusal, KeyError) else f"{name:24}  FAILED: {refusal}")
+            continue
+        misses = {kind for kind, error in errors.items() if not error <= TOLERANCE[kind.removeprefix("adapter_")]}
+        missed += bool(misses)
+        print(f"{name:24}" + "".join(f"{errors[kind]:17.1e}{'!' if kind in misses else ' '}" for kind in SHOWN))
+    print(f"{'tolerance':24}" + "".join(f"{TOLERANCE[kind.removeprefix('adapter_')]:17.1e} " for kind in SHOWN))
+    print(f"{len(names)} cases, {missed} over tolerance or failed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

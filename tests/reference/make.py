@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+"""Makes tiny random models and records what transformers and PEFT compute with them, float32 on a CPU.
+
+A row of CASES is one model, one LoRA adapter and one short training run. What compare.py holds graft against lies in
+records/<case>/ afterwards:
+
+    model/                  Hugging Face folder
+    adapter/                the adapter before training, as PEFT saves it (B is not zero, so every gradient says something)
+    score.jsonl             sequences {"ids"}
+    train.jsonl             the batch {"ids", "labels"}; labels stand at their own token (transformers' convention), -100: not trained
+    expected.safetensors    logits.N, adapter_logits.N [length, vocabulary]; grad.KEY and final.KEY for every tensor of adapter/
+    expected.json           settings of the run, losses and gradient norms before clipping, sums of log-probabilities
+
+Every sequence is computed alone: no padding, no masks, and dynamic rotary scaling sees that sequence's length only.
+Everything is computed a second time in float64; a record whose float32 noise exceeds a quarter of what compare.py
+allows is refused, so that a difference found later is a real one.
+
+    make.py [--out FOLDER] [--only CASE]        (run_scripts/setup_reference.sh makes the environment)
+"""
+import argparse
+import json
+import os
+import shutil
+import sys
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils import logging
+
+sys.dont_write_bytecode = True  # no cache folder beside the records
+from compare import TOLERANCE, number_error, tensor_error  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Every model unless its row says otherwise. Odd sizes: nothing is a multiple of a vector register by accident.
+BASE = dict(model_type="llama", vocab_size=67, hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=4, max_position_embeddings=64, rms_norm_eps=1e-5, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1)
+ROPE = dict(rope_theta=10000.0)
+SCORE_LENGTHS, TRAIN_LENGTHS = (1, 2, 9, 23, 40), (3, 11, 26, 7)
+STEPS = 5
+
+# model: differences from BASE.  lora: LoraConfig.  training: differences from learning rate 2e-3 without decay.
+# old: config.json in the spelling before transformers 5.  dtype: how the weights are stored.  shard: at most so many bytes a file.
+CASES = {
+    "llama_mha": dict(
+        model={}, lora=dict(r=4, lora_alpha=8, target_modules="all-linear"), training=dict(weight_decay=0.01)),
+    "llama_gqa_tied": dict(
+        model=dict(num_key_value_heads=2, tie_word_embeddings=True, vocab_size=131),
+        lora=dict(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj"])),
+    "llama_biases": dict(
+        model=dict(attention_bias=True, mlp_bias=True, num_key_value_heads=2),
+        lora=dict(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "down_proj"], bias="all"), training=dict(weight_decay=0.01)),
+    "llama_biases_lora_only": dict(
+        model=dict(attention_bias=True, mlp_bias=True, vocab_size=61),
+        lora=dict(r=2, lora_alpha=4, target_modules=["k_proj", "o_proj", "gate_proj"], bias="lora_only"), training=dict(learning_rate=5e-3)),
+    "llama_head_dim": dict(
+        model=dict(num_attention_heads=3, num_key_value_heads=1, head_dim=10),
+        lora=dict(r=5, lora_alpha=7, target_modules=r".*\.layers\.[01]\.self_attn\.(q|o)_proj")),
+    "llama_theta": dict(
+        model=dict(rope_parameters=dict(rope_type="default", rope_theta=500000.0), rms_norm_eps=1e-2, hidden_size=32),
+        lora=dict(r=8, lora_alpha=4, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"], use_rslora=True), training=dict(max_grad_norm=50.0)),
+    "llama_linear": dict(
+        model=dict(rope_parameters=dict(ROPE, rope_type="linear", factor=2.5), hidden_act="gelu"),
+        lora=dict(r=4, lora_alpha=16, target_modules="all-linear", exclude_modules=["o_proj", "model.layers.1.mlp.up_proj"])),
+    "llama_linear_old": dict(
+        model=dict(rope_parameters=dict(ROPE, rope_type="linear", factor=4.0), num_key_value_heads=1), old=True,
+        lora=dict(r=3, lora_alpha=3, target_modules=["up_proj", "gate_proj"]), training=dict(learning_rate=1e-3)),
+    "llama_dynamic": dict(
+        model=dict(rope_parameters=dict(ROPE, rope_type="dynamic", factor=2.0), max_position_embeddings=16),
+        lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj"])),
+    "llama_llama3": dict(
+        model=dict(rope_parameters=dict(ROPE, rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                        original_max_position_embeddings=32), num_key_value_heads=2, hidden_size=32),
+        lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "up_proj"],
+                  rank_pattern={"v_proj": 2, "layers.1.mlp.up_proj": 6}, alpha_pattern={"model.layers.0.self_attn.q_proj": 3, "up_proj": 5})),
+    "llama_yarn": dict(
+        model=dict(rope_parameters=dict(ROPE, rope_type="yarn", factor=4.0, original_max_position_embeddings=16), num_attention_heads=2,
+                   num_key_value_heads=2),
+        lora=dict(r=2, lora_alpha=4, target_modules=["v_proj"], modules_to_save=["lm_head"]), training=dict(weight_decay=0.01)),
+    "llama_yarn_factor_old": dict(
+        model=dict(rope_parameters=dict(ROPE, rope_type="yarn", factor=4.0, attention_factor=1.3, beta_fast=4.0, beta_slow=0.1,
+                                        original_max_position_embeddings=16)), old=True,
+        lora=dict(r=2, lora_alpha=2, target_modules=["q_proj", "v_proj"], modules_to_save=["embed_tokens"])),
+    "llama_yarn_mscale": dict(
+        model=dict(rope_parameters=dict(ROPE, rope_type="yarn", factor=4.0, mscale=1.2, mscale_all_dim=0.7, beta_fast=3.0, beta_slow=0.2,
+                                        truncate=False, original_max_position_embeddings=16), num_hidden_layers=3),
+        lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], layers_to_transform=[0, 2], layers_pattern="layers")),
+    "mistral_window": dict(
+        model=dict(model_type="mistral", num_key_value_heads=2, sliding_window=7, rope_parameters=dict(rope_type="default", rope_theta=1e6)),
+        lora=dict(r=4, lora_alpha=8, target_modules="all-linear"), training=dict(learning_rate=5e-3)),
+    "qwen2_tied": dict(
+        model=dict(model_type="qwen2", num_key_value_heads=2, tie_word_embeddings=True, use_sliding_window=False,
+                   rope_parameters=dict(rope_type="default", rope_theta=1e6)),
+        lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"], bias="lora_only")),
+    "llama_bfloat16": dict(
+        model=dict(num_key_value_heads=2), dtype="bfloat16", lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], layers_to_transform=1)),
+    "llama_float16_old": dict(
+        model=dict(tie_word_embeddings=True), dtype="float16", old=True, lora=dict(r=4, lora_alpha=8, target_modules=["o_proj", "down_proj"])),
+    "llama_sharded": dict(
+        model=dict(num_key_value_heads=2), shard=20000, lora=dict(r=1, lora_alpha=1, target_modules=["gate_proj", "k_proj"])),
+}
+
+
+def random_values(model, seed):
+    """Every weight random and none trivial: norms around 1, everything else around 0."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in sorted(model.named_parameters()):
+            noise = torch.randn(value.shape, generator=generator)
+            if "norm" in name:
+                value.copy_(1 + 0.3 * noise)
+            else:
+                value.copy_((0.5 if "embed" in name else 0.25) * noise)
+
+
+def spell_as_before(folder):
+    """Rewrites config.json the way transformers 4 wrote it."""
+    path = os.path.join(folder, "config.json")
+    with open(path) as file:
+        config = json.load(file)
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    kind = rope.pop("rope_type")
+    config["rope_scaling"] = None if kind == "default" else {"type": kind, **rope}
+    config["torch_dtype"] = config.pop("dtype")
+    write_json(path, config)
+
+
+def write_json(path, value):
+    with open(path, "w") as file:
+        json.dump(value, file, indent=2, sort_keys=True)
+        file.write("\n")
+
+
+def write_lines(path, rows):
+    with open(path, "w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def make_model(case, seed):
+    """Writes model/ below the current folder."""
+    settings = {**BASE, "rope_parameters": dict(ROPE, rope_type="default"), **case["model"]}
+    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    random_values(model, seed)
+    model.to(getattr(torch, case.get("dtype", "float32"))).save_pretrained("model", max_shard_size=case.get("shard", 10**9))
+    os.remove("model/generation_config.json")
+    if case.get("old"):
+        spell_as_before("model")
+
+
+def load_model(dtype):
+    model = AutoModelForCausalLM.from_pretrained("model", dtype=dtype, attn_implementation="eager")
+    model.config.use_cache = False
+    return model.eval()
+
+
+def make_adapter(case, seed):
+    """Writes adapter/ below the current folder, with random values everywhere."""
+    model = get_peft_model(load_model(torch.float32), LoraConfig(task_type="CAUSAL_LM", **case["lora"]))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in sorted(model.named_parameters()):
+            if value.requires_grad:
+                noise = torch.randn(value.shape, generator=generator)
+                value.copy_(0.2 * noise if "lora_" in name else value + 0.1 * noise)
+    model.save_pretrained("adapter")
+    os.remove("adapter/README.md")
+    with open("adapter/adapter_config.json") as file:
+        config = json.load(file)
+    for key in ("target_modules", "exclude_modules", "modules_to_save"):  # sets in PEFT: any order
+        if isinstance(config[key], list):
+            config[key].sort()
+    write_json("adapter/adapter_config.json", config)
+
+
+def sequences(case, seed):
+    """score.jsonl and train.jsonl. The first label of a sequence has no token before it, and must not count."""
+    vocab = case["model"].get("vocab_size", BASE["vocab_size"])
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda n: torch.randint(2, vocab, (n,), generator=generator).tolist()
+    score = [{"ids": draw(n)} for n in SCORE_LENGTHS]
+    train = []
+    for n in TRAIN_LENGTHS:
+        ids = draw(n)
+        trained = torch.rand(n, generator=generator) < 0.6
+        trained[0] = trained[-1] = True
+        train.append({"ids": ids, "labels": [i if t else -100 for i, t in zip(ids, trained)]})
+    return score, train
+
+
+def logits_of(model, ids):
+    """[length, vocabulary], as if this were the first sequence the model ever sees (dynamic rotary scaling remembers the longest)."""
+    for module in model.modules():
+        if hasattr(module, "original_inv_freq"):
+            module.inv_freq = module.original_inv_freq.clone()
+            module.max_seq_len_cached = module.original_max_seq_len
+    return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+
+
+def log_probability(logits, ids):
+    rows = torch.log_softmax(logits[:-1].double(), -1)
+    return rows[range(len(ids) - 1), ids[1:]].sum().item()
+
+
+def saved_key(model, name):
+    """The name under which PEFT saves a trainable parameter."""
+    return name.replace(".modules_to_save.default.", ".").replace(".default.", ".")
+
+
+def train(model, batch, settings):
+    """Losses and norms per step, the gradient of the first step and the final tensors, by PEFT's keys."""
+    trained = {saved_key(model, n): p for n, p in model.named_parameters() if p.requires_grad}
+    saved = get_peft_model_state_dict(model)
+    if set(saved) != set(trained):
+        sys.exit(f"PEFT saves {sorted(set(saved) ^ set(trained))} differently from what it trains")
+    optimizer = torch.optim.AdamW(trained.values(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"], foreach=False)
+    tokens = sum(label != -100 for row in batch for label in row["labels"][1:])
+    losses, norms, gradient = [], [], {}
+    for _ in range(settings["max_steps"]):
+        optimizer.zero_grad()
+        total = 0.0
+        for row in batch:
+            logits, labels = logits_of(model, row["ids"]), torch.tensor(row["labels"])
+            loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum") / tokens
+            loss.backward()
+            total += loss.item()
+        losses.append(total)
+        gradient = gradient or {f"grad.{k}": p.grad.clone() for k, p in trained.items()}
+        norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), settings["max_grad_norm"], foreach=False).item())
+        optimizer.step()
+    final = {f"final.{k}": p.detach().clone() for k, p in trained.items()}
+    return losses, norms, {**gradient, **final}
+
+
+def compute(dtype, score, batch, settings):
+    """Everything that is recorded, computed in dtype from model/ and adapter/."""
+    tensors, numbers = {}, {}
+    with torch.no_grad():
+        base = load_model(dtype)
+        for what, model in (("", base), ("adapter_", None)):
+            if model is None:
+                model = PeftModel.from_pretrained(base, "adapter", is_trainable=True, autocast_adapter_dtype=False).to(dtype).eval()
+            logits = [logits_of(model, row["ids"]).clone() for row in score]
+            tensors |= {f"{what}logits.{i}": l for i, l in enumerate(logits)}
+            numbers[f"{what}logprobs"] = [log_probability(l, row["ids"]) for l, row in zip(logits, score)]
+    numbers["losses"], numbers["grad_norms"], trained = train(model, batch, settings)
+    return {**tensors, **trained}, numbers
+
+
+def kind_of(name):
+    """The tolerance that a recorded tensor or list of numbers falls under."""
+    return "final" if name.startswith("final.") else "gradient" if name.startswith("grad.") else name.removeprefix("adapter_").split(".")[0]
+
+
+def noise(recorded, exact):
+    """The worst error of each kind, as compare.py measures it, as a share of its tolerance."""
+    worst = {}
+    for name, value in recorded.items():
+        if isinstance(value, list):
+            error = number_error(value, exact[name])
+        else:
+            error = tensor_error(value.flatten().tolist(), exact[name].flatten().tolist())
+        worst[kind_of(name)] = max(worst.get(kind_of(name), 0.0), error / TOLERANCE[kind_of(name)])
+    return worst
+
+
+def make_case(name, out):
+    case, seed = CASES[name], 1000 + 10 * list(CASES).index(name)
+    folder = os.path.join(out, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    os.chdir(folder)  # so that the adapter names its base as "model", wherever this is
+    make_model(case, seed)
+    make_adapter(case, seed + 1)
+    score, batch = sequences(case, seed + 2)
+    write_lines("score.jsonl", score)
+    write_lines("train.jsonl", batch)
+    settings = dict(learning_rate=2e-3, weight_decay=0.0, max_grad_norm=1.0, max_steps=STEPS) | case.get("training", {})
+    tensors, numbers = compute(torch.float32, score, batch, settings)
+    exact_tensors, exact_numbers = compute(torch.float64, score, batch, settings)
+    save_file({k: v.contiguous() for k, v in tensors.items()}, "expected.safetensors")
+    write_json("expected.json", {"settings": settings, **numbers})
+    check_record(tensors, load_file("adapter/adapter_model.safetensors"))
+    return noise({**tensors, **numbers}, {**exact_tensors, **exact_numbers})
+
+
+def check_record(tensors, adapter):
+    """A record that could not show a mistake is none: every gradient moves, the adapter changes the logits."""
+    for key, value in adapter.items():
+        if not tensors[f"grad.{key}"].abs().max() > 0 or torch.equal(tensors[f"final.{key}"], value):
+            sys.exit(f"{os.getcwd()}: {key} has no gradient")
+    if torch.allclose(tensors["logits.2"], tensors["adapter_logits.2"], atol=1e-2):
+        sys.exit(f"{os.getcwd()}: the adapter changes nothing")
+
+
+def folder_bytes(folder):
+    return sum(os.path.getsize(os.path.join(where, f)) for where, _, files in os.walk(folder) for f in files)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--out", default=os.path.join(HERE, "records"))
+    arguments.add_argument("--only", choices=CASES)
+    options = arguments.parse_args()
+    out = os.path.abspath(options.out)
+    torch.set_num_threads(1)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    kinds = list(TOLERANCE)
+    print("float32 noise as a share of the tolerance:")
+    print(f"{'case':24}{'KB':>6}  " + "".join(f"{k:>12}" for k in kinds))
+    noisy = []
+    for name in [options.only] if options.only else CASES:
+        worst = make_case(name, out)
+        print(f"{name:24}{folder_bytes(os.path.join(out, name)) // 1024:6}  " + "".join(f"{worst[k]:12.3f}" for k in kinds), flush=True)
+        if max(worst.values()) > 0.25:
+            noisy.append(name)
+    if noisy:
+        sys.exit(f"too close to the tolerance to be a reference: {', '.join(noisy)}")
+
+
+if __name__ == "__main__":
+    main()

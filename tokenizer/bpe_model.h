@@ -1,0 +1,42 @@
+/* The model as bpe_read.c builds it and bpe.c uses it. */
+#ifndef GRAFT_TOKENIZER_BPE_MODEL_H
+#define GRAFT_TOKENIZER_BPE_MODEL_H
+
+#include "tokenizer/bpe.h"
+
+#define NO_PAIR UINT64_MAX
+
+struct merge {
+    uint64_t pair; /* merge_key(); NO_PAIR: free */
+    uint32_t rank; /* place in the file's list */
+    int32_t id;    /* of the token it makes */
+};
+
+struct bpe {
+    struct vocabulary vocabulary;
+    struct merge *merge; /* open addressing */
+    uint32_t merge_mask;
+    int32_t byte[256];        /* ids of <0x00> ... <0xFF>, -1 where missing */
+    int32_t character[0x800]; /* ids of the characters of one and two bytes, -1 where missing */
+    const char *unknown_text; /* NULL: unknown characters are left out */
+    int32_t unknown;          /* its id, -1 if the vocabulary lacks it */
+    const char *prefix, *suffix;
+    uint32_t prefix_length, suffix_length;
+    bool fuse_unknown, byte_fallback, ignore_merges;
+};
+
+static inline uint64_t merge_key(int32_t left, int32_t right)
+{
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+static inline uint32_t merge_slot(const struct bpe *bpe, uint64_t pair)
+{
+    uint64_t mixed = pair * 0x9E3779B97F4A7C15u;
+    return (uint32_t)(mixed >> 32 ^ mixed >> 13) & bpe->merge_mask;
+}
+
+/* NULL: the two do not merge. */
+const struct merge *bpe_merge(const struct bpe *bpe, int32_t left, int32_t right);
+
+#endif

@@ -1,0 +1,193 @@
+/* Reading a BPE model: options, vocabulary, merges. Everything the merging relies on is checked here. */
+#include "tokenizer/bpe_model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LONGEST_AFFIX = 1024 };
+
+struct merges {
+    struct arena *arena;
+    struct merge *merge;
+    size_t count, capacity;
+};
+
+static enum status read_options(struct bpe *bpe, struct arena *arena, const char *where, const json_t *model, struct error *err)
+{
+    double dropout = 0;
+    const char *unknown = NULL, *prefix = "", *suffix = "";
+    TRY(component_keys(model, where, "dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback ignore_merges vocab merges", err));
+    TRY(json_get_real(model, where, "dropout", &dropout, err));
+    if (dropout != 0)
+        return fail_with(err, BAD_FILE, "%s: dropout %g is not supported", "set it to null: ids must not depend on chance", where, dropout);
+    TRY(json_get_text(model, where, "unk_token", &unknown, err));
+    TRY(json_get_text(model, where, "continuing_subword_prefix", &prefix, err));
+    TRY(json_get_text(model, where, "end_of_word_suffix", &suffix, err));
+    TRY(json_get_bool(model, where, "fuse_unk", &bpe->fuse_unknown, err));
+    TRY(json_get_bool(model, where, "byte_fallback", &bpe->byte_fallback, err));
+    TRY(json_get_bool(model, where, "ignore_merges", &bpe->ignore_merges, err));
+    if (strlen(prefix) > LONGEST_AFFIX || strlen(suffix) > LONGEST_AFFIX)
+        return fail_with(err, BAD_FILE, "%s: a prefix or suffix of more than %d bytes", REPAIR, where, LONGEST_AFFIX);
+    bpe->unknown_text = unknown ? arena_text(arena, unknown, strlen(unknown)) : NULL;
+    bpe->prefix_length = (uint32_t)strlen(prefix);
+    bpe->suffix_length = (uint32_t)strlen(suffix);
+    bpe->prefix = arena_text(arena, prefix, bpe->prefix_length);
+    bpe->suffix = arena_text(arena, suffix, bpe->suffix_length);
+    return OK;
+}
+
+static enum status read_vocabulary(struct bpe *bpe, struct arena *arena, const char *path, struct slice slice, struct error *err)
+{
+    struct scanner scanner = scanner_new(arena, path, slice);
+    vocabulary_init(&bpe->vocabulary, arena, (uint32_t)(slice.length / 20 < LARGEST_ID ? slice.length / 20 : LARGEST_ID));
+    TRY(scan_expect(&scanner, '{', err));
+    while (bpe->vocabulary.count == 0 ? !scan_take(&scanner, '}') : scan_take(&scanner, ',')) {
+        const char *bytes;
+        uint32_t length;
+        int32_t id;
+        TRY(scan_string(&scanner, &bytes, &length, err));
+        TRY(scan_expect(&scanner, ':', err));
+        TRY(scan_id(&scanner, LARGEST_ID, &id, err));
+        if (vocabulary_find(&bpe->vocabulary, bytes, length) >= 0)
+            return fail_with(err, BAD_FILE, "%s: vocab has '%.100s' twice", REPAIR, path, bytes);
+        const struct entry *same = vocabulary_at(&bpe->vocabulary, id);
+        if (same)
+            return fail_with(err, BAD_FILE, "%s: vocab gives id %" PRId32 " to '%.100s' and to '%.100s'", REPAIR, path, id, same->bytes, bytes);
+        vocabulary_add(&bpe->vocabulary, bytes, length, id);
+    }
+    if (bpe->vocabulary.count > 0)
+        TRY(scan_expect(&scanner, '}', err));
+    return scan_end(&scanner, err);
+}
+
+static void set_tables(struct bpe *bpe)
+{
+    for (uint32_t code = 0; code < COUNT(bpe->character); code++) {
+        char bytes[4];
+        bpe->character[code] = vocabulary_find(&bpe->vocabulary, bytes, (uint32_t)utf8_encode(code, bytes));
+    }
+    for (unsigned byte = 0; byte < COUNT(bpe->byte); byte++) {
+        char name[8];
+        bpe->byte[byte] = vocabulary_find(&bpe->vocabulary, name, (uint32_t)snprintf(name, sizeof name, "<0x%02X>", byte));
+    }
+    bpe->unknown = bpe->unknown_text ? vocabulary_find(&bpe->vocabulary, bpe->unknown_text, (uint32_t)strlen(bpe->unknown_text)) : -1;
+}
+
+static enum status find_part(const struct bpe *bpe, const char *path, const char *bytes, uint32_t length, size_t rank, int32_t *id, struct error *err)
+{
+    *id = vocabulary_find(&bpe->vocabulary, bytes, length);
+    if (*id >= 0)
+        return OK;
+    return fail_with(err, BAD_FILE, "%s: merge %zu needs the token '%.*s', which vocab lacks", REPAIR, path, rank, length > 100 ? 100 : (int)length, bytes);
+}
+
+/* The merge of left and right, both checked and found, appended. */
+static enum status add_merge(struct bpe *bpe, struct merges *merges, const char *path, const char *const side[2], const uint32_t length[2], struct text *joined,
+                             struct error *err)
+{
+    int32_t left, right, id;
+    size_t rank = merges->count;
+    TRY(find_part(bpe, path, side[0], length[0], rank, &left, err));
+    TRY(find_part(bpe, path, side[1], length[1], rank, &right, err));
+    if (length[1] < bpe->prefix_length)
+        return fail_with(err, BAD_FILE, "%s: merge %zu: '%.100s' is shorter than continuing_subword_prefix '%s'", REPAIR, path, rank, side[1], bpe->prefix);
+    text_clear(joined);
+    text_add(joined, side[0], length[0]);
+    text_add(joined, side[1] + bpe->prefix_length, length[1] - bpe->prefix_length);
+    TRY(find_part(bpe, path, joined->bytes, (uint32_t)joined->length, rank, &id, err));
+    if (merges->count == merges->capacity) {
+        size_t capacity = merges->capacity ? merges->capacity * 2 : 65536;
+        merges->merge = arena_grow(merges->arena, merges->merge, merges->count, capacity, sizeof *merges->merge);
+        merges->capacity = capacity;
+    }
+    if (rank >= UINT32_MAX / 4)
+        return fail_with(err, BAD_FILE, "%s: more than a billion merges", REPAIR, path);
+    merges->merge[merges->count++] = (struct merge){ merge_key(left, right), (uint32_t)rank, id };
+    return OK;
+}
+
+/* "left right", or ["left", "right"]. *skip: a line of the old merges.txt that says its version. */
+static enum status read_pair(struct scanner *scanner, size_t rank, const char *side[2], uint32_t length[2], bool *skip, struct error *err)
+{
+    *skip = false;
+    if (scan_take(scanner, '[')) {
+        TRY(scan_string(scanner, &side[0], &length[0], err));
+        TRY(scan_expect(scanner, ',', err));
+        TRY(scan_string(scanner, &side[1], &length[1], err));
+        return scan_expect(scanner, ']', err);
+    }
+    TRY(scan_string(scanner, &side[0], &length[0], err));
+    *skip = length[0] >= 8 && memcmp(side[0], "#version", 8) == 0;
+    const char *space = memchr(side[0], ' ', length[0]), *end = side[0] + length[0];
+    if (!*skip && (!space || memchr(space + 1, ' ', (size_t)(end - space - 1))))
+        return fail_with(err, BAD_FILE, "%s: merge %zu '%.100s' is not two tokens with one space between", REPAIR, scanner->where, rank, side[0]);
+    if (*skip)
+        return OK;
+    length[0] = (uint32_t)(space - side[0]);
+    side[1] = space + 1;
+    length[1] = (uint32_t)(end - space - 1);
+    return OK;
+}
+
+static enum status read_merges(struct bpe *bpe, struct merges *merges, const char *path, struct slice slice, struct error *err)
+{
+    struct scanner scanner = scanner_new(merges->arena, path, slice);
+    struct text joined = text_new(merges->arena);
+    TRY(scan_expect(&scanner, '[', err));
+    if (scan_take(&scanner, ']'))
+        return scan_end(&scanner, err);
+    do {
+        const char *side[2];
+        uint32_t length[2];
+        bool skip;
+        TRY(read_pair(&scanner, merges->count, side, length, &skip, err));
+        if (!skip)
+            TRY(add_merge(bpe, merges, path, side, length, &joined, err));
+    } while (scan_take(&scanner, ','));
+    TRY(scan_expect(&scanner, ']', err));
+    return scan_end(&scanner, err);
+}
+
+/* Of two merges of the same pair the later counts, as in the Python package. */
+static void build_table(struct bpe *bpe, struct arena *arena, const struct merges *merges)
+{
+    uint32_t slots = 64;
+    while (slots / 2 < merges->count)
+        slots *= 2;
+    bpe->merge = NEW_ARRAY(arena, slots, struct merge);
+    bpe->merge_mask = slots - 1;
+    for (uint32_t i = 0; i < slots; i++)
+        bpe->merge[i].pair = NO_PAIR;
+    for (size_t i = 0; i < merges->count; i++) {
+        uint32_t slot = merge_slot(bpe, merges->merge[i].pair);
+        while (bpe->merge[slot].pair != NO_PAIR && bpe->merge[slot].pair != merges->merge[i].pair)
+            slot = (slot + 1) & bpe->merge_mask;
+        bpe->merge[slot] = merges->merge[i];
+    }
+}
+
+enum status bpe_read(struct bpe **out, struct arena *arena, const char *path, const json_t *model, struct slice vocab, struct slice merges, struct error *err)
+{
+    struct bpe *bpe = NEW(arena, struct bpe);
+    const char *where = arena_print(arena, "%s: model BPE", path);
+    if (!vocab.bytes || !merges.bytes)
+        return fail_with(err, BAD_FILE, "%s: '%s' is missing", REPAIR, where, vocab.bytes ? "merges" : "vocab");
+    if (!json_is_null(json_object_get(model, "vocab")) || !json_is_null(json_object_get(model, "merges")))
+        return fail_with(err, BAD_FILE, "%s: vocab or merges is spelled in an unusual way", "write the keys without escapes", where);
+    TRY(read_options(bpe, arena, where, model, err));
+    TRY(read_vocabulary(bpe, arena, path, vocab, err));
+    set_tables(bpe);
+    struct merges list = { .arena = arena_create_like(arena) };
+    enum status status = read_merges(bpe, &list, path, merges, err);
+    if (status == OK)
+        build_table(bpe, arena, &list);
+    arena_destroy(list.arena);
+    *out = bpe;
+    return status;
+}
+
+const struct vocabulary *bpe_vocabulary(const struct bpe *bpe)
+{
+    return &bpe->vocabulary;
+}

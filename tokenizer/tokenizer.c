@@ -1,0 +1,269 @@
+/* The parts put together: opening, encoding, decoding. */
+#include "tokenizer/tokenizer.h"
+#include "common/files.h"
+#include "tokenizer/added.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/decode.h"
+#include "tokenizer/postprocess.h"
+#include "tokenizer/special.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { LARGEST_FILE = 1 << 30 };
+
+struct tokenizer {
+    struct arena *arena;
+    struct pattern *patterns;
+    struct stages normalizer, pretokenizer;
+    struct bpe *bpe;
+    struct added added;
+    struct template template;
+    struct decoder decoder;
+    struct special_ids special;
+    int64_t size;
+    char hash[65];
+};
+
+/* Old files name no type; only a BPE has merges. */
+static enum status read_model(struct tokenizer *tokenizer, const char *path, const json_t *model, struct slice vocab, struct slice merges, struct error *err)
+{
+    const char *type = NULL;
+    if (!json_is_object(model))
+        return fail_with(err, BAD_FILE, "%s: model is missing or not an object", "is this a tokenizer.json?", path);
+    TRY(json_get_text(model, path, "type", &type, err));
+    if (type ? strcmp(type, "BPE") != 0 : !merges.bytes)
+        return component_unknown(arena_print(tokenizer->arena, "%s: model", path), type ? type : "null", "graft reads BPE models", err);
+    return bpe_read(&tokenizer->bpe, tokenizer->arena, path, model, vocab, merges, err);
+}
+
+static enum status read_components(struct tokenizer *tokenizer, const char *path, const json_t *json, struct slice vocab, struct slice merges,
+                                   struct error *err)
+{
+    struct arena *arena = tokenizer->arena;
+    const char *version = "1.0";
+    if (!json_is_object(json))
+        return fail_with(err, BAD_FILE, "%s: not an object", "is this a tokenizer.json?", path);
+    TRY(component_keys(json, path, "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder model", err));
+    TRY(json_get_text(json, path, "version", &version, err));
+    if (strcmp(version, "1.0") != 0)
+        return fail_with(err, BAD_FILE, "%s: version '%.100s'", "graft reads version 1.0", path, version);
+    tokenizer->normalizer = tokenizer->pretokenizer = (struct stages){ .arena = arena, .patterns = &tokenizer->patterns, .path = path };
+    TRY(normalizer_read(&tokenizer->normalizer, json_object_get(json, "normalizer"), err));
+    TRY(pretokenizer_read(&tokenizer->pretokenizer, json_object_get(json, "pre_tokenizer"), err));
+    TRY(read_model(tokenizer, path, json_object_get(json, "model"), vocab, merges, err));
+    const struct vocabulary *model = bpe_vocabulary(tokenizer->bpe);
+    TRY(added_read(&tokenizer->added, arena, path, json_object_get(json, "added_tokens"), model, &tokenizer->normalizer, err));
+    tokenizer->size = model->size > tokenizer->added.vocabulary.size ? model->size : tokenizer->added.vocabulary.size;
+    TRY(postprocessor_read(&tokenizer->template, arena, path, json_object_get(json, "post_processor"), tokenizer->size, err));
+    return decoder_read(&tokenizer->decoder, arena, path, json_object_get(json, "decoder"), &tokenizer->patterns, err);
+}
+
+/* scratch: for what is only needed while reading. */
+static enum status read_file(struct tokenizer *tokenizer, struct arena *scratch, const char *path, const struct map *map, struct error *err)
+{
+    const char *bytes = map->size ? (const char *)map->bytes : "";
+    struct text skeleton;
+    struct slice vocab, merges;
+    json_t *json = NULL;
+    size_t bad;
+    if (map->size > LARGEST_FILE)
+        return fail_with(err, BAD_FILE, "%s: %zu bytes", "graft reads tokenizers of up to 1 GiB", path, map->size);
+    if (!utf8_valid(bytes, map->size, &bad))
+        return fail_with(err, BAD_FILE, "%s: invalid UTF-8 at byte %zu", "fetch the file again", path, bad);
+    hash_bytes(bytes, map->size, tokenizer->hash);
+    scan_cut(scratch, bytes, map->size, &skeleton, &vocab, &merges);
+    TRY(json_parse(skeleton.bytes, skeleton.length, path, &json, err));
+    enum status status = read_components(tokenizer, path, json, vocab, merges, err);
+    json_decref(json);
+    return status;
+}
+
+enum status tokenizer_open(struct tokenizer **out, struct arena *arena, const char *path, struct error *err)
+{
+    struct tokenizer *tokenizer = NEW(arena, struct tokenizer);
+    struct arena *scratch = arena_create_like(arena);
+    struct map map = { 0 };
+    bool is_folder = folder_exists(path);
+    const char *file = is_folder ? path_join(arena, path, "tokenizer.json") : arena_text(arena, path, strlen(path));
+    *out = NULL;
+    tokenizer->arena = arena;
+    enum status status = map_open(&map, file, err);
+    if (status == OK)
+        status = read_file(tokenizer, scratch, file, &map, err);
+    if (status == OK)
+        status = special_ids_read(&tokenizer->special, tokenizer, arena, is_folder ? path : path_folder(arena, path), err);
+    if (status == OK)
+        *out = tokenizer;
+    else
+        tokenizer_close(tokenizer);
+    map_close(&map);
+    arena_destroy(scratch);
+    return status;
+}
+
+void tokenizer_close(struct tokenizer *tokenizer)
+{
+    if (tokenizer)
+        patterns_free(&tokenizer->patterns);
+}
+
+/* The parts of the text and what the template puts around them. */
+static void write_tokens(const struct tokenizer *tokenizer, struct arena *arena, const struct passage *passage, const struct parts *parts, int64_t length,
+                         bool special, struct tokens *out)
+{
+    const struct template *template = &tokenizer->template;
+    int64_t most = 0, place = 0;
+    for (size_t i = 0; i < template->count; i++)
+        most += template->item[i] == THE_TEXT ? (int64_t)parts->count : 1;
+    *out = (struct tokens){ NEW_ARRAY(arena, most, struct token), 0 };
+    for (size_t i = 0; i < template->count; i++) {
+        int32_t id = template->item[i];
+        if (id != THE_TEXT) {
+            if (special)
+                out->token[out->count++] = (struct token){ id, place, place };
+            continue;
+        }
+        place = length;
+        for (size_t k = 0; k < parts->count; k++) {
+            struct part part = parts->part[k];
+            struct span span = part.begin < part.end ? passage_span(passage, part.begin, part.end) : passage->piece[part.begin].from;
+            out->token[out->count++] = (struct token){ part.id, span.begin, span.end };
+        }
+    }
+}
+
+static enum status encode(const struct tokenizer *tokenizer, struct arena *arena, struct arena *scratch, const char *text, uint32_t length, bool special,
+                          struct tokens *out, struct error *err)
+{
+    struct passages passages;
+    struct parts parts = { 0 };
+    passages_begin(&passages, scratch, text, length);
+    added_cut(&tokenizer->added, tokenizer->added.raw, &passages);
+    TRY(stages_run(&tokenizer->normalizer, &passages, err));
+    added_cut(&tokenizer->added, tokenizer->added.normalized, &passages);
+    TRY(stages_run(&tokenizer->pretokenizer, &passages, err));
+    TRY(bpe_encode(tokenizer->bpe, scratch, passages.now, &parts, err));
+    write_tokens(tokenizer, arena, passages.now, &parts, length, special, out);
+    return OK;
+}
+
+enum status tokenizer_encode(const struct tokenizer *tokenizer, struct arena *arena, const char *text, size_t length, bool special, struct tokens *out,
+                             struct error *err)
+{
+    size_t bad;
+    *out = (struct tokens){ 0 };
+    if (length > LONGEST_TEXT)
+        return fail_with(err, BAD_DATA, "a text of %zu bytes", "graft encodes texts of up to 1 GiB: cut it into records", length);
+    if (!utf8_valid(text, length, &bad))
+        return fail_with(err, BAD_DATA, "the text is not valid UTF-8 at byte %zu", "convert the file to UTF-8", bad);
+    struct arena *scratch = arena_create_like(arena);
+    enum status status = encode(tokenizer, arena, scratch, text, (uint32_t)length, special, out, err);
+    arena_destroy(scratch);
+    return status;
+}
+
+/* The token of an id: an added one before the model's. NULL: none. */
+static const struct entry *entry_of(const struct tokenizer *tokenizer, int64_t id)
+{
+    const struct entry *entry = vocabulary_at(&tokenizer->added.vocabulary, id);
+    return entry ? entry : vocabulary_at(bpe_vocabulary(tokenizer->bpe), id);
+}
+
+struct token_stream {
+    const struct tokenizer *tokenizer;
+    struct decoding *decoding;
+    bool skip_special;
+};
+
+struct token_stream *token_stream_new(const struct tokenizer *tokenizer, struct arena *arena, bool skip_special)
+{
+    struct token_stream *stream = NEW(arena, struct token_stream);
+    *stream = (struct token_stream){ tokenizer, decoding_new(&tokenizer->decoder, arena), skip_special };
+    return stream;
+}
+
+enum status token_stream_add(struct token_stream *stream, int32_t id, struct text *out, struct error *err)
+{
+    const struct entry *entry = entry_of(stream->tokenizer, id);
+    const struct reading *added = added_reading(&stream->tokenizer->added, id);
+    if (!entry)
+        return fail_with(err, BAD_DATA, "id %" PRId32 " is no token of this tokenizer, whose ids go up to %" PRId64,
+                         "the ids come from another tokenizer, or the model has more rows than tokens", id, stream->tokenizer->size - 1);
+    if (added && added->skipped && stream->skip_special)
+        return OK;
+    return decoding_add(stream->decoding, added ? added->bytes : entry->bytes, added ? added->length : entry->length, out, err);
+}
+
+enum status token_stream_end(struct token_stream *stream, struct text *out, struct error *err)
+{
+    return decoding_end(stream->decoding, out, err);
+}
+
+enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *id, int64_t count, bool skip_special, struct text *out, struct error *err)
+{
+    struct arena *scratch = arena_create_like(out->arena);
+    struct token_stream *stream = token_stream_new(tokenizer, scratch, skip_special);
+    size_t before = out->length;
+    enum status status = OK;
+    for (int64_t i = 0; i < count && status == OK; i++)
+        status = token_stream_add(stream, id[i], out, err);
+    if (status == OK)
+        status = token_stream_end(stream, out, err);
+    arena_destroy(scratch);
+    if (status != OK && out->length > before) {
+        out->length = before;
+        out->bytes[before] = 0;
+    }
+    return status;
+}
+
+const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id)
+{
+    const struct entry *entry = entry_of(tokenizer, id);
+    return entry ? entry->bytes : NULL;
+}
+
+int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token)
+{
+    uint32_t length = (uint32_t)strlen(token);
+    int32_t id = vocabulary_find(&tokenizer->added.vocabulary, token, length);
+    return id >= 0 ? id : vocabulary_find(bpe_vocabulary(tokenizer->bpe), token, length);
+}
+
+int64_t tokenizer_size(const struct tokenizer *tokenizer)
+{
+    return tokenizer->size;
+}
+
+int32_t tokenizer_bos(const struct tokenizer *tokenizer)
+{
+    return tokenizer->special.bos;
+}
+
+int32_t tokenizer_eos(const struct tokenizer *tokenizer)
+{
+    return tokenizer->special.eos;
+}
+
+int32_t tokenizer_pad(const struct tokenizer *tokenizer)
+{
+    return tokenizer->special.pad;
+}
+
+bool tokenizer_adds_bos(const struct tokenizer *tokenizer)
+{
+    const struct template *template = &tokenizer->template;
+    return template->count > 0 && template->item[0] != THE_TEXT && template->item[0] == tokenizer->special.bos;
+}
+
+bool tokenizer_adds_eos(const struct tokenizer *tokenizer)
+{
+    const struct template *template = &tokenizer->template;
+    return template->count > 0 && template->item[template->count - 1] != THE_TEXT && template->item[template->count - 1] == tokenizer->special.eos;
+}
+
+const char *tokenizer_hash(const struct tokenizer *tokenizer)
+{
+    return tokenizer->hash;
+}

@@ -1,0 +1,12 @@
+/* What the machine says about memory. */
+#ifndef GRAFT_TRAINER_MEMORY_H
+#define GRAFT_TRAINER_MEMORY_H
+
+#include <stddef.h>
+
+/* Bytes that could be used without swapping: the kernel's estimate, bounded by this process's control group. */
+size_t memory_available(void);
+/* Most bytes this process had resident so far. */
+size_t memory_peak(void);
+
+#endif

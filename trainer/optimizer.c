@@ -1,0 +1,55 @@
+/* AdamW over the flat parameter vectors: two programs that share one small piece of memory. */
+#include "trainer/optimizer.h"
+#include "autograd/ops.h"
+#include "autograd/plan.h"
+
+#include <math.h>
+
+enum status optimizer_create(struct optimizer *optimizer, struct arena *arena, const struct parameters *parameters, struct device *device, struct error *err)
+{
+    const int64_t extents[EXTENTS] = { 0 };
+    const struct plan_options options = { .threads = device->threads };
+    *optimizer = (struct optimizer){ .device = device };
+    struct graph *g = graph_new(arena, extents, false);
+    optimizer->norm_squared = graph_keep(g, sum_squares(g, parameters->grad));
+    TRY(plan(&optimizer->norm, g, NULL, options, err));
+    g = graph_new(arena, extents, false);
+    optimizer->given_norm = graph_input(g, "norm squared", F32, FIXED, 1, 1);
+    optimizer->hyper = graph_input(g, "hyper", F32, FIXED, 1, 8);
+    adamw(g, parameters->value, parameters->grad, parameters->first, parameters->second, optimizer->given_norm, optimizer->hyper);
+    TRY(plan(&optimizer->update, g, NULL, options, err));
+    size_t norm = optimizer->norm->arena_bytes, update = optimizer->update->arena_bytes;
+    optimizer->memory_bytes = norm > update ? norm : update;
+    TRY(device_allocate(device, "optimizer", optimizer->memory_bytes, &optimizer->memory, err));
+    program_bind(optimizer->norm, optimizer->memory);
+    program_bind(optimizer->update, optimizer->memory);
+    return OK;
+}
+
+enum status optimizer_norm(struct optimizer *optimizer, double *norm, struct error *err)
+{
+    float squared = 0;
+    optimizer->device->err = err;
+    TRY(program_run(optimizer->norm, optimizer->device));
+    tensor_download(optimizer->device, optimizer->norm_squared, &squared);
+    *norm = sqrt((double)squared);
+    return OK;
+}
+
+enum status optimizer_update(struct optimizer *optimizer, const struct hyper *hyper, double norm, int64_t step, struct error *err)
+{
+    const float values[8] = { (float)hyper->learning_rate, (float)hyper->beta1,    (float)hyper->beta2, (float)hyper->epsilon,
+                              (float)hyper->weight_decay,  (float)hyper->max_norm, (float)step };
+    const float squared = (float)(norm * norm);
+    tensor_upload(optimizer->device, optimizer->given_norm, &squared);
+    tensor_upload(optimizer->device, optimizer->hyper, values);
+    optimizer->device->err = err;
+    return program_run(optimizer->update, optimizer->device);
+}
+
+void optimizer_destroy(struct optimizer *optimizer)
+{
+    if (optimizer->memory)
+        device_release(optimizer->device, optimizer->memory, optimizer->memory_bytes);
+    optimizer->memory = NULL;
+}

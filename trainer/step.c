@@ -1,0 +1,114 @@
+/* One optimizer step. */
+#include "trainer/step.h"
+#include "trainer/memory.h"
+
+#include <math.h>
+
+enum { AUTO_MICRO_BATCH = 2048 };
+
+static int64_t longest(const struct dataset *dataset)
+{
+    int64_t most = 1;
+    for (int64_t i = 0; i < dataset->count; i++)
+        if (dataset->sequence[i].count > most)
+            most = dataset->sequence[i].count;
+    return most;
+}
+
+static int64_t micro_batch_tokens(const struct dataset *train, const struct training_settings *settings)
+{
+    int64_t tokens = settings->micro_batch_tokens, most = longest(train);
+    if (!tokens)
+        tokens = most > AUTO_MICRO_BATCH ? most : AUTO_MICRO_BATCH;
+    return tokens;
+}
+
+struct capacity step_capacity(const struct dataset *train, const struct training_settings *settings)
+{
+    int64_t most = longest(train), rows = micro_batch_tokens(train, settings);
+    int64_t batch = settings->batch_size < train->count ? settings->batch_size : train->count;
+    if (rows < most)
+        rows = most;
+    if (rows > batch * most)
+        rows = batch * most;
+    int64_t sequences = batch < rows ? batch : rows;
+    return (struct capacity){ .rows = rows, .selected = rows, .sequences = sequences };
+}
+
+enum status step_forward(struct forward *forward, bool *recompute, struct arena *arena, const struct session *session, struct capacity capacity, int choice,
+                         struct error *err)
+{
+    *recompute = choice == RECOMPUTE_ALWAYS;
+    TRY(forward_new(forward, arena, session, FOR_TRAINING, capacity, NULL, *recompute, err));
+    if (choice == RECOMPUTE_AUTO && forward->program->arena_bytes > memory_available()) {
+        *recompute = true;
+        TRY(forward_new(forward, arena, session, FOR_TRAINING, capacity, NULL, true, err));
+    }
+    return OK;
+}
+
+enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, struct parameters *parameters, const struct dataset *train,
+                           const struct training_settings *settings, struct error *err)
+{
+    struct capacity capacity = step_capacity(train, settings);
+    *stepper = (struct stepper){
+        .session = session,
+        .parameters = parameters,
+        .hyper = {.beta1 = settings->adam_beta1,
+                  .beta2 = settings->adam_beta2,
+                  .epsilon = settings->adam_epsilon,
+                  .weight_decay = settings->weight_decay,
+                  .max_norm = settings->max_grad_norm},
+        .batch = batch_new(arena, capacity.rows, capacity.sequences),
+        .row_loss = NEW_ARRAY(arena, capacity.selected, float),
+        .first = NEW_ARRAY(arena, settings->batch_size + 1, int64_t),
+        .micro_batch_tokens = micro_batch_tokens(train, settings),
+        .seed = (uint64_t)settings->seed,
+    };
+    TRY(optimizer_create(&stepper->optimizer, arena, parameters, session->device, err));
+    return step_forward(&stepper->forward, &stepper->recompute, arena, session, capacity, settings->recompute, err);
+}
+
+static enum status run_micro_batch(struct stepper *stepper, const struct feed *feed, double *loss, struct error *err)
+{
+    TRY(forward_run(stepper->session, &stepper->forward, feed, err));
+    tensor_download(stepper->session->device, stepper->forward.loss.row_loss, stepper->row_loss);
+    for (int64_t i = 0; i < feed->batch->selected; i++)
+        *loss += (double)stepper->row_loss[i];
+    return OK;
+}
+
+enum status stepper_run(struct stepper *stepper, const struct sequence *const *sequence, int64_t count, double learning_rate, int64_t step,
+                        struct step_result *result, struct error *err)
+{
+    *result = (struct step_result){ 0 };
+    for (int64_t i = 0; i < count; i++) {
+        result->tokens += sequence[i]->count;
+        result->trained += sequence[i]->trained;
+    }
+    CHECK(result->trained > 0);
+    result->micro_batches = micro_batches(sequence, count, stepper->micro_batch_tokens, stepper->first);
+    parameters_zero_gradient(stepper->parameters);
+    struct feed feed = { .batch = stepper->batch, .weight = (float)(1 / (double)result->trained), .seed = stepper->seed, .step = (int32_t)step };
+    int64_t rows = 0;
+    for (int64_t m = 0; m < result->micro_batches; m++) {
+        int64_t begin = stepper->first[m], end = stepper->first[m + 1];
+        batch_fill(stepper->batch, sequence + begin, end - begin, rows);
+        rows += stepper->batch->rows;
+        TRY(run_micro_batch(stepper, &feed, &result->loss, err));
+        if (!isfinite(result->loss))
+            return fail_with(err, UNHEALTHY, "step %lld: the loss is not finite, first in a batch that begins with %s",
+                             "lower training.learning_rate, or look at those records with 'graft data show'", (long long)step, sequence[begin]->where);
+    }
+    result->loss /= (double)result->trained;
+    TRY(optimizer_norm(&stepper->optimizer, &result->grad_norm, err));
+    if (!isfinite(result->grad_norm))
+        return fail_with(err, UNHEALTHY, "step %lld: the gradient is not finite (loss %.9g)", "lower training.learning_rate", (long long)step, result->loss);
+    stepper->hyper.learning_rate = learning_rate;
+    return optimizer_update(&stepper->optimizer, &stepper->hyper, result->grad_norm, step, err);
+}
+
+void stepper_destroy(struct stepper *stepper)
+{
+    optimizer_destroy(&stepper->optimizer);
+}

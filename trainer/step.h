@@ -1,0 +1,45 @@
+/* One optimizer step: its sequences in micro-batches, gradients summed, one update.
+ *
+ * The loss is a sum scaled by 1 / (trained tokens of the whole step), so how a step is cut into micro-batches changes rounding only.
+ */
+#ifndef GRAFT_TRAINER_STEP_H
+#define GRAFT_TRAINER_STEP_H
+
+#include "inference/forward.h"
+#include "trainer/config.h"
+#include "trainer/optimizer.h"
+
+struct stepper {
+    struct session *session;
+    struct parameters *parameters;
+    struct forward forward;
+    struct optimizer optimizer;
+    struct hyper hyper; /* the learning rate is given per step */
+    struct batch *batch;
+    float *row_loss;
+    int64_t *first; /* micro-batches */
+    int64_t micro_batch_tokens;
+    uint64_t seed;
+    bool recompute; /* as chosen */
+};
+
+struct step_result {
+    double loss, grad_norm; /* mean per trained token; before clipping */
+    int64_t tokens, trained, micro_batches;
+};
+
+/* What a step can need at most, from the data and the settings. */
+struct capacity step_capacity(const struct dataset *train, const struct training_settings *settings);
+
+/* The program of one micro-batch. choice is enum recompute: auto recomputes only if the plan does not fit into the memory that is available; *recompute says
+ * what was chosen. */
+enum status step_forward(struct forward *forward, bool *recompute, struct arena *arena, const struct session *session, struct capacity capacity, int choice,
+                         struct error *err) MUST_USE;
+enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, struct parameters *parameters, const struct dataset *train,
+                           const struct training_settings *settings, struct error *err) MUST_USE;
+/* step counts from 1. A loss or gradient that is not finite is UNHEALTHY, says where, and leaves the parameters as they were. */
+enum status stepper_run(struct stepper *stepper, const struct sequence *const *sequence, int64_t count, double learning_rate, int64_t step,
+                        struct step_result *result, struct error *err) MUST_USE;
+void stepper_destroy(struct stepper *stepper);
+
+#endif

@@ -1,0 +1,22 @@
+/* The training loop. */
+#ifndef GRAFT_TRAINER_TRAIN_H
+#define GRAFT_TRAINER_TRAIN_H
+
+#include "trainer/run.h"
+
+struct train_outcome {
+    int64_t steps;
+    double seconds, first_loss, last_loss, eval_loss, best_eval_loss; /* eval: NAN where there was none */
+    int64_t best_step;
+    bool stopped_early;
+};
+
+/* Refuses an output folder that holds another run (EXISTS) unless force. Done before anything is loaded. */
+enum status train_check_output(const struct config *config, struct arena *arena, bool force, struct error *err) MUST_USE;
+/* Blocks SIGINT and SIGTERM for this thread and those it will make; the loop looks for them between steps. Call before anything starts threads. */
+void train_block_signals(void);
+/* Trains, evaluates, logs and saves as the configuration says. Errors: UNHEALTHY (loss or gradient not finite, an adapter that did not change), DISK,
+ * INTERRUPTED (after a clean save). */
+enum status train(struct run *run, bool quiet, struct train_outcome *outcome, struct error *err) MUST_USE;
+
+#endif
