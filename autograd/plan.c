@@ -141,6 +141,8 @@ static void recompute(struct planner *p, struct twins *twins, int from, int to, 
                 continue;
             copy->out[j] = graph_tensor(g, t->name, t->dtype, ACTIVATION, t->extent, t->capacity, t->cols);
             copy->out[j]->grad = t->grad;
+            copy->out[j]->grad_dtype = t->grad_dtype;
+            copy->out[j]->wants_grad = t->wants_grad; /* ops size their scratch by it */
             twins->of[t->id] = copy->out[j];
         }
         add_step(p, FORWARD, true, copy);

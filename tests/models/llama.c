@@ -274,7 +274,7 @@ static void check_cached(struct scratch *s, struct device *device, struct record
         }
         const float *logits = run_batch(s, &r, &b);
         for (int i = 0; i < record->sequences; i++) {
-            expect_near(record, "through a cache", i, logits, record->sequence[i].logits + b.past[i] * config->vocab, b.rows[i], 2 * tolerance);
+            expect_near(record, "through a cache", i, logits, record->sequence[i].logits + b.past[i] * config->vocab, b.rows[i], tolerance);
             logits += b.rows[i] * config->vocab;
         }
     }
