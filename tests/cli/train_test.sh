@@ -73,7 +73,7 @@ interrupt() { # a signal ends the run after a step, with the adapter saved and e
 }
 
 blown_up() { # a loss that is not finite is a failure, and the last good adapter is kept aside
-    expect 1 "not finite" train blown training.learning_rate=1e3 training.max_grad_norm=0 training.max_steps=200 training.eval_steps=0 adapter.lora_alpha=1e6 || return 1
+    expect 1 "not finite" train blown training.learning_rate=1e3 training.max_grad_norm=0 training.max_steps=200 training.eval_steps=0 training.weight_decay=10 || return 1
     [ ! -e "$work/blown/adapter_model.safetensors" ] && ls "$work"/blown/adapters/step-*/adapter_model.safetensors && grep -q failed "$work/blown/manifest.json"
 }
 
