@@ -135,13 +135,11 @@ static void library_product(int64_t m, int64_t n, int64_t k, float alpha, const 
 void gemm_tile(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
                bool b_transposed, float beta, float *c, int64_t c_stride)
 {
-    enum { SMALL = 20 * 20 * 20, SMALL_TRANSPOSED = 64 * 64 * 64, FEW_ROWS = 3 }; /* where the library overtakes, measured */
+    enum { SMALL = 20 * 20 * 20, SMALL_TRANSPOSED = 64 * 64 * 64, FEW_ROWS = 8 }; /* where the library overtakes, measured */
+    int64_t work = m * n * k;
     if (m == 0 || n == 0)
         return;
-    int64_t work = m * n * k;
-    if (b_transposed && !a_transposed && m <= FEW_ROWS && a_stride == k)
-        thin_product(m, 0, n, k, alpha, a, b, F32, b_stride, beta, c, F32, c_stride);
-    else if (k == 0 || work <= SMALL || (b_transposed && m > FEW_ROWS && work <= SMALL_TRANSPOSED))
+    if (k == 0 || work <= SMALL || (b_transposed && m > FEW_ROWS && work <= SMALL_TRANSPOSED))
         small_product(m, n, k, alpha, a, a_stride, a_transposed, b, b_stride, b_transposed, beta, c, c_stride);
     else
         library_product(m, n, k, alpha, a, a_stride, a_transposed, b, b_stride, b_transposed, beta, c, c_stride);

@@ -2,7 +2,7 @@
  *
  * small_product: b is seen in panels of PANEL columns, k runs in blocks, and a micro kernel keeps MICRO x PANEL sums in registers (MICRO is what 16 vector
  * registers hold). A missing row is computed twice and stored once; a missing column is a zero of the packed panel. thin_product: few rows against many weight
- * rows, one dot product each; four weight rows at a time, so that sums do not wait for each other.
+ * rows, one dot product each; a weight row is read once, front to back, as memory likes it.
  */
 #include "autograd/cpu/gemm_parts.h"
 #include "autograd/cpu/rows.h"
@@ -98,61 +98,90 @@ WIDE void small_product(int64_t m, int64_t n, int64_t k, float alpha, const floa
     } while (p < k);
 }
 
-static inline __attribute__((always_inline)) void dot4(float out[4], const float *x, const float *const w[4], int64_t k)
+static inline __attribute__((always_inline)) float sum_of(vector v)
 {
-    float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    const float *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-    for (int64_t p = 0; p < k; p++) {
-        s0 += x[p] * w0[p];
-        s1 += x[p] * w1[p];
-        s2 += x[p] * w2[p];
-        s3 += x[p] * w3[p];
-    }
-    out[0] += s0, out[1] += s1, out[2] += s2, out[3] += s3;
+    float sum = 0;
+    for (int i = 0; i < PANEL; i++)
+        sum += v[i];
+    return sum;
 }
 
-/* Four weight rows from column p on, as f32: themselves, or widened into the buffer. Rows beyond the last are the last again. */
-static inline __attribute__((always_inline)) void weight_rows(const float *row[4], float (*buffer)[CHUNK], const void *w, enum dtype dtype, int64_t stride,
-                                                              int64_t j, int64_t last, int64_t p, int64_t count)
+/* One row of x: four sums, so that none waits for the one before. */
+static inline __attribute__((always_inline)) void dot(float *out, const float *x, const float *w, int64_t k)
 {
-    for (int r = 0; r < 4; r++) {
-        int64_t at = (j + r < last ? j + r : last - 1) * stride + p;
-        row[r] = buffer[r];
-        if (dtype == F32)
-            row[r] = (const float *)w + at;
-        else if (j + r < last)
-            widen(buffer[r], (const uint16_t *)w + at, dtype, count);
-        else
-            row[r] = buffer[0];
+    vector s0 = { 0 }, s1 = { 0 }, s2 = { 0 }, s3 = { 0 };
+    int64_t p = 0;
+    for (; p + 4 * PANEL <= k; p += 4 * PANEL) {
+        s0 += *(const vector *)(x + p) * *(const vector *)(w + p);
+        s1 += *(const vector *)(x + p + PANEL) * *(const vector *)(w + p + PANEL);
+        s2 += *(const vector *)(x + p + 2 * PANEL) * *(const vector *)(w + p + 2 * PANEL);
+        s3 += *(const vector *)(x + p + 3 * PANEL) * *(const vector *)(w + p + 3 * PANEL);
     }
+    for (; p + PANEL <= k; p += PANEL)
+        s0 += *(const vector *)(x + p) * *(const vector *)(w + p);
+    float rest = 0;
+    for (; p < k; p++)
+        rest += x[p] * w[p];
+    *out += sum_of(s0 + s1 + (s2 + s3)) + rest;
 }
 
-static void store_row(void *c, enum dtype dtype, int64_t at, const float *sum, int64_t count, float alpha, float beta)
+/* Four rows of x. */
+static inline __attribute__((always_inline)) void dot4(float *out, const float *x, int64_t x_stride, const float *w, int64_t k)
 {
-    float before[4] = { 0 }, value[4];
-    void *to = dtype == F32 ? (void *)((float *)c + at) : (void *)((uint16_t *)c + at);
-    if (beta != 0)
-        widen(before, to, dtype, count);
-    for (int64_t r = 0; r < count; r++)
-        value[r] = alpha * sum[r] + before[r];
-    narrow(to, value, dtype, count);
+    const float *x1 = x + x_stride, *x2 = x1 + x_stride, *x3 = x2 + x_stride;
+    vector s0 = { 0 }, s1 = { 0 }, s2 = { 0 }, s3 = { 0 };
+    int64_t p = 0;
+    for (; p + PANEL <= k; p += PANEL) {
+        vector v = *(const vector *)(w + p);
+        s0 += *(const vector *)(x + p) * v;
+        s1 += *(const vector *)(x1 + p) * v;
+        s2 += *(const vector *)(x2 + p) * v;
+        s3 += *(const vector *)(x3 + p) * v;
+    }
+    float rest[4] = { 0 };
+    for (; p < k; p++) {
+        rest[0] += x[p] * w[p];
+        rest[1] += x1[p] * w[p];
+        rest[2] += x2[p] * w[p];
+        rest[3] += x3[p] * w[p];
+    }
+    out[0] += sum_of(s0) + rest[0];
+    out[1] += sum_of(s1) + rest[1];
+    out[2] += sum_of(s2) + rest[2];
+    out[3] += sum_of(s3) + rest[3];
+}
+
+static void store_column(void *c, enum dtype dtype, int64_t stride, int64_t j, const float *sum, int64_t m, float alpha, float beta)
+{
+    for (int64_t i = 0; i < m; i++) {
+        void *to = (char *)c + (size_t)(i * stride + j) * dtype_bytes(dtype);
+        float value = 0;
+        if (beta != 0)
+            widen(&value, to, dtype, 1);
+        value += alpha * sum[i];
+        narrow(to, &value, dtype, 1);
+    }
 }
 
 WIDE void thin_product(int64_t m, int64_t first, int64_t last, int64_t k, float alpha, const float *x, const void *w, enum dtype w_dtype, int64_t w_stride,
                        float beta, void *c, enum dtype c_dtype, int64_t c_stride)
 {
-    float buffer[4][CHUNK] __attribute__((aligned(64)));
-    for (int64_t j = first; j < last; j += 4) {
-        float sum[THIN_ROWS][4] = { { 0 } };
+    float buffer[CHUNK] __attribute__((aligned(64)));
+    for (int64_t j = first; j < last; j++) {
+        float sum[THIN_ROWS] = { 0 };
         for (int64_t p = 0; p < k; p += CHUNK) {
-            int64_t count = k - p < CHUNK ? k - p : CHUNK;
-            const float *row[4];
-            weight_rows(row, buffer, w, w_dtype, w_stride, j, last, p, count);
-            for (int64_t i = 0; i < m; i++)
-                dot4(sum[i], x + i * k + p, row, count);
+            int64_t count = k - p < CHUNK ? k - p : CHUNK, i = 0;
+            const void *stored = (const char *)w + (size_t)(j * w_stride + p) * dtype_bytes(w_dtype);
+            const float *row = stored;
+            if (w_dtype != F32) {
+                widen(buffer, stored, w_dtype, count);
+                row = buffer;
+            }
+            for (; i + 4 <= m; i += 4)
+                dot4(sum + i, x + i * k + p, k, row, count);
+            for (; i < m; i++)
+                dot(&sum[i], x + i * k + p, row, count);
         }
-        for (int64_t i = 0; i < m; i++)
-            store_row(c, c_dtype, i * c_stride + j, sum[i], last - j < 4 ? last - j : 4, alpha, beta);
+        store_column(c, c_dtype, c_stride, j, sum, m, alpha, beta);
     }
 }

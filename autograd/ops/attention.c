@@ -148,8 +148,8 @@ struct query_tile query_tile(const struct attention *a, struct span span, int64_
 
 struct key_tile key_tile(const struct attention *a, const struct query_tile *t, int64_t from)
 {
-    int64_t end = smaller(from + KEY_TILE, from < a->prefix ? smaller(a->prefix, t->end) : t->end);
-    return (struct key_tile){ from, end - from };
+    int64_t left = (from < a->prefix ? smaller(a->prefix, t->end) : t->end) - from, tiles = (left + KEY_TILE - 1) / KEY_TILE;
+    return (struct key_tile){ from, (left + tiles - 1) / tiles }; /* even parts: no small one at the end */
 }
 
 static void *element(const struct tensor *t, int64_t row, int64_t column)

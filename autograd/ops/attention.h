@@ -11,7 +11,7 @@
 enum { Q, K, V, SPANS, PREFIX_K, PREFIX_V }; /* in: see ops.h */
 enum { Y, LSE };                             /* out: y like q; lse [rows, heads] f32: log of the sum of exp of a query's scores */
 
-enum { KEY_TILE = 256, QUERY_TILE = 64, TILE_ROWS = 128 }; /* keys, queries, and (query, head) rows of a tile, at most */
+enum { KEY_TILE = 512, QUERY_TILE = 64, TILE_ROWS = 128 }; /* keys, queries, and (query, head) rows of a tile, at most */
 
 /* One sequence. */
 struct span {

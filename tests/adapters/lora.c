@@ -209,12 +209,15 @@ static const char *const fresh[] = {
 
 static void a_fresh_adapter_is_the_base_model_to_the_bit(void **state)
 {
-    static const char *const models[] = { "llama_biases", "llama_gqa_tied", "qwen2_tied" };
+    static const struct {
+        const char *name;
+        enum dtype dtype;
+    } models[] = { { "llama_biases", F32 }, { "llama_biases", BF16 }, { "llama_gqa_tied", F32 }, { "qwen2_tied", F32 }, { "qwen2_tied", BF16 } };
     struct scratch *s = *state;
     for (size_t m = 0; m < COUNT(models); m++) {
         struct model model;
         struct device device;
-        record_model(s, &model, &device, models[m]);
+        record_model(s, &model, &device, models[m].name, models[m].dtype);
         const size_t bytes = (size_t)(18 * model.config.vocab) * sizeof(float);
         const float *base = walk_logits(s, &model, NULL, &some, false);
         for (size_t i = 0; i < COUNT(fresh); i++) {
@@ -233,7 +236,7 @@ static void dropout_acts_in_training_only(void **state)
     struct scratch *s = *state;
     struct model model;
     struct device device;
-    record_model(s, &model, &device, "llama_mha");
+    record_model(s, &model, &device, "llama_mha", F32);
     const size_t bytes = (size_t)(18 * model.config.vocab) * sizeof(float);
     struct adapter *with = started(s, &model, &device, "init_lora_weights: false, lora_dropout: 0.5", 3),
                    *without = started(s, &model, &device, "init_lora_weights: false", 3);
@@ -320,7 +323,7 @@ static void logits_and_gradients_are_those_of_peft(void **state)
         struct device device;
         struct adapter *adapter;
         struct safetensors_set expected;
-        record_model(s, &model, &device, name[i]);
+        record_model(s, &model, &device, name[i], F32);
         const char *yaml = arena_print(s->arena, "{init_from: %s}", record_path(s, name[i], "adapter"));
         assert_fine(s, safetensors_set_open(&expected, s->arena, record_path(s, name[i], ""), "expected", &s->err));
         assert_fine(s, small_adapter(s, &adapter, &model, yaml));
@@ -356,7 +359,7 @@ static void copies_of_tied_tensors_are_apart(void **state)
     struct model tied, untied;
     struct device device;
     struct model_config config;
-    record_model(s, &tied, &device, "llama_gqa_tied");
+    record_model(s, &tied, &device, "llama_gqa_tied", F32);
     config = tied.config;
     config.tied = false;
     assert_fine(s, model_describe(&untied, s->arena, &config, F32, &s->err));

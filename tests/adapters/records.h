@@ -30,12 +30,12 @@ static inline const char *record_path(struct scratch *s, const char *name, const
     return arena_print(s->arena, RECORDS "/%s/%s", name, part);
 }
 
-static inline void record_model(struct scratch *s, struct model *model, struct device *device, const char *name)
+static inline void record_model(struct scratch *s, struct model *model, struct device *device, const char *name, enum dtype dtype)
 {
     struct model_config config;
     assert_fine(s, device_open(device, "cpu", 1, &s->err));
     assert_fine(s, model_config_read(&config, s->arena, record_path(s, name, "model"), &s->err));
-    assert_fine(s, model_load(model, s->arena, &config, F32, device, &s->err));
+    assert_fine(s, model_load(model, s->arena, &config, dtype, device, &s->err));
 }
 
 #endif

@@ -305,6 +305,18 @@ static void any_subset_of_gradients_is_the_same_and_writes_nothing_else(void **s
 
 /* ----- 4: adding */
 
+/* The set gradient was rounded, the sum is rounded: where they cancel, both still count. */
+static void compare_sum(const struct named_case *t, struct op_run *run, int i, const void *set_bytes, const void *base_bytes, const void *sum_bytes)
+{
+    const struct tensor *grad = run->node->in[i]->grad;
+    const double *set = op_doubles(run->arena, grad, set_bytes), *base = op_doubles(run->arena, grad, base_bytes);
+    const double *sum = op_doubles(run->arena, grad, sum_bytes), size = root_mean_square(set, elements(grad));
+    for (int64_t e = 0; e < elements(grad); e++)
+        if (!op_close(sum[e], base[e] + set[e], size + fabs(set[e]), tolerance_of(t, true)))
+            fail_msg("added gradient of input %d, row %lld, column %lld: %.9g, expected %.9g + %.9g", i, (long long)(e / grad->cols),
+                     (long long)(e % grad->cols), sum[e], base[e], set[e]);
+}
+
 static void adding_equals_setting_plus_what_was_there(void **state)
 {
     const struct named_case *t = *state;
@@ -327,11 +339,10 @@ static void adding_equals_setting_plus_what_was_there(void **state)
         for (int i = 0; i < MAX_IN; i++) {
             if (!(all >> i & 1u))
                 continue;
-            const struct tensor *grad = other.node->in[i]->grad;
-            double *want = op_doubles(other.arena, grad, set.grad[i]), *base = op_doubles(other.arena, grad, before.grad[i]);
-            for (int64_t e = 0; e < elements(grad) && (add >> i & 1u); e++)
-                want[e] += base[e];
-            compare("added gradient of input", i, grad, op_doubles(other.arena, grad, added.grad[i]), want, tolerance_of(t, true));
+            if (add >> i & 1u)
+                compare_sum(t, &other, i, set.grad[i], before.grad[i], added.grad[i]);
+            else
+                same_bytes("gradient set beside an added one, input", i, other.node->in[i]->grad, added.grad[i], set.grad[i]);
         }
         op_run_close(&other);
     }
@@ -400,5 +411,5 @@ int op_test_run(const struct op_test *test, const struct op_case *cases, size_t 
         tests[used++] = more[i];
     int failed = _cmocka_run_group_tests(test->op->name, tests, used, NULL, NULL);
     arena_destroy(arena);
-    return failed;
+    return failed != 0; /* not the number: some numbers mean something to ctest */
 }

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Teeth: plants one fault at a time and demands that a test fails.
+
+    teeth.py SOURCE BUILD
+
+Each row below changes one line of the product. The changed file alone is compiled, with the flags of the build, and linked in front of the libraries of the test named beside it; that test
+must then fail. A row whose text is no longer in its file is an error too: the list has to follow the code. Needs a build made by Ninja.
+"""
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+# file, text, what it becomes, the test that must notice
+FAULTS = [
+    ("autograd/ops/linear.c", "scale, whole(dy, false), whole(w, false)", "2 * scale, whole(dy, false), whole(w, false)", "ops_linear"),
+    ("autograd/ops/linear.c", "scale, whole(dy, true), whole(x, false), adds(n, W) ? 1 : 0", "scale, whole(dy, true), whole(x, false), 0", "ops_linear"),
+    ("autograd/ops/rmsnorm.c", "rstd * (dy[i] * w[i] - x[i] * back)", "rstd * (dy[i] * w[i])", "ops_rmsnorm"),
+    ("autograd/ops/rope.c", "n->out[Y]->grad, -1, adds", "n->out[Y]->grad, 1, adds", "ops_rope"),
+    ("autograd/ops/gated.c", "dy[i] * up[i] * activation##_f32(gate[i]).slope", "dy[i] * up[i] * activation##_f32(gate[i]).value", "ops_gated"),
+    ("autograd/ops/attention_backward.c", "p[j] * (ds[j] - delta) * scale", "p[j] * ds[j] * scale", "ops_attention"),
+    ("autograd/ops/attention_backward.c", "ds, keys.count, true, q, size, false, 1, w->part[DK]", "ds, keys.count, true, dy, size, false, 1, w->part[DK]", "ops_attention"),
+    ("autograd/ops/head_loss.c", "logits[label] -= weight;", "logits[label] -= 1;", "ops_head_loss"),
+    ("autograd/ops/take_rows.c", "memset(dx->data, 0, tensor_bytes(dx));", ";", "ops_take_rows"),
+    ("autograd/ops/embed.c", "adds(n, input)", "!adds(n, input)", "ops_embed"),
+    ("autograd/ops/dropout.c", ".stream = n->stream,", ".stream = n->stream + (n->grad_to != 0),", "ops_dropout"),
+    ("autograd/ops/adamw.c", "p[i] * u.keep", "p[i]", "ops_adamw"),
+    ("autograd/ops/sum_squares.c", "sum += partial[b]", "sum = partial[b]", "ops_sum_squares"),
+    ("autograd/plan.c", "if (grad->id < 0 || written[grad->id])", "if (grad->id < 0)", "adapters_lora"),
+    ("autograd/plan.c", "copy->out[j]->grad = t->grad;", ";", "plan_plan"),
+    ("autograd/place.c", "life[root(life, giver->id)].last != s", "life[root(life, giver->id)].last < s", "plan_plan"),
+    ("autograd/place.c", "if (other->last < item->first || other->first > item->last)", "if (other->last <= item->first || other->first > item->last)", "plan_plan"),
+    ("models/decoder.c", "graph_segment(p->g, layer + 1)", "graph_segment(p->g, 1)", "plan_plan"),
+    ("adapters/lora.c", "sqrt(rank) : rank", "rank : rank", "adapters_lora"),
+    ("datasets/batch.c", "s->labels[t] == NOT_TRAINED", "s->labels[t - 1] == NOT_TRAINED", "datasets_batches"),
+]
+
+
+def link_command(build, test):
+    commands = subprocess.run(["ninja", "-C", build, "-t", "commands", test], capture_output=True, text=True, check=True).stdout
+    last = [line for line in commands.splitlines() if f"-o tests/{test}" in line][-1]
+    return re.sub(r"^(: )?&& ", "", last.strip()).removesuffix("&& :")
+
+
+def try_fault(source, build, compile_commands, fault, folder):
+    path, text, becomes, test = fault
+    test = "test_" + test
+    original = open(os.path.join(source, path), encoding="utf-8").read()
+    if original.count(text) != 1:
+        return f"'{text}' stands {original.count(text)} times in {path}, expected once"
+    changed = os.path.join(folder, os.path.basename(path))
+    open(changed, "w", encoding="utf-8").write(original.replace(text, becomes))
+    entry = next(e for e in compile_commands if e["file"].endswith("/" + path))
+    words = shlex.split(entry["command"])
+    unit = os.path.join(folder, "fault.o")
+    words[words.index("-o") + 1] = unit
+    words[-1] = changed
+    compiled = subprocess.run(words + ["-I", os.path.dirname(os.path.join(source, path)), "-Wno-error"], cwd=entry["directory"], capture_output=True, text=True)
+    if compiled.returncode:
+        return "does not compile: " + compiled.stderr[-500:]
+    program = os.path.join(folder, "test")
+    link = link_command(build, test).replace(f"-o tests/{test}", f"{shlex.quote(unit)} -o {shlex.quote(program)}")
+    linked = subprocess.run(link, shell=True, cwd=build, capture_output=True, text=True)
+    if linked.returncode:
+        return "does not link: " + linked.stderr[-500:]
+    try:
+        ran = subprocess.run([program], cwd=build, capture_output=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        return None
+    return f"{test} did not notice" if ran.returncode == 0 else None
+
+
+def main():
+    source, build = (os.path.abspath(path) for path in sys.argv[1:3])
+    compile_commands = json.load(open(os.path.join(build, "compile_commands.json"), encoding="utf-8"))
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for fault in FAULTS:
+            complaint = try_fault(source, build, compile_commands, fault, folder)
+            missed += complaint is not None
+            print(f"{'MISS' if complaint else 'ok  '}  {fault[0]}: {fault[1]} -> {fault[2]}" + (f": {complaint}" if complaint else ""), flush=True)
+    print(f"{len(FAULTS)} faults, {missed} not noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
