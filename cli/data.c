@@ -13,8 +13,8 @@ struct data_options {
 };
 
 static const struct option data_rows[] = {
-    {"limit", OPTION_INT,  offsetof(struct data_options, limit), "N",  "5",  1, 1e12, "show: how many records"                              },
-    { "eval", OPTION_FLAG, offsetof(struct data_options, eval),  NULL, NULL, 0, 0,    "show: evaluation records instead of training records"},
+    { "limit", OPTION_INT, offsetof(struct data_options, limit), "N", "5", 1, 1e12, "show: how many records" },
+    { "eval", OPTION_FLAG, offsetof(struct data_options, eval), NULL, NULL, 0, 0, "show: evaluation records instead of training records" },
 };
 
 static enum status show(const struct dataset *dataset, const struct tokenizer *tokenizer, int64_t limit, struct output *out, struct arena *arena,

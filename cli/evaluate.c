@@ -19,17 +19,17 @@ struct evaluate_options {
 #define AT(field) offsetof(struct evaluate_options, field)
 static const struct option evaluate_rows[] = {
     MODEL_OPTIONS(struct evaluate_options),
-    {"data",               OPTION_TEXT, AT(data),          "FILE",        "!",  0, 0,       "records"                                             },
-    { "format",            OPTION_TEXT, AT(format),        "FORMAT",      "!",  0, 0,       "dolly, alpaca, prompt_completion, text or tokens"    },
-    { "template",          OPTION_TEXT, AT(template_name), "NAME",        NULL, 0, 0,       "alpaca, dolly or plain; absent: the format's own"    },
-    { "template-prompt",   OPTION_TEXT, AT(prompt),        "TEXT",        NULL, 0, 0,       "a template of your own: the prompt, fields in braces"},
-    { "template-response", OPTION_TEXT, AT(response),      "TEXT",        NULL, 0, 0,       "and the response"                                    },
-    { "limit",             OPTION_INT,  AT(limit),         "N",           "0",  0, 1e12,    "only the first N records; 0: all"                    },
-    { "max-length",        OPTION_INT,  AT(max_length),    "N",           "0",  0, 1 << 24,
-                               "longest sequence in tokens; 0: the model's positions. Longer ones are left out and counted"                                                 },
-    { "output",            OPTION_TEXT, AT(output),        "RESULT.json", NULL, 0, 0,       "every figure, the settings and hashes"               },
-    { "answers",           OPTION_TEXT, AT(answers),       "OUT.jsonl",   NULL, 0, 0,       "the answer to each record"                           },
-    { "force",             OPTION_FLAG, AT(force),         NULL,          NULL, 0, 0,       "overwrite existing output"                           },
+    { "data", OPTION_TEXT, AT(data), "FILE", "!", 0, 0, "records" },
+    { "format", OPTION_TEXT, AT(format), "FORMAT", "!", 0, 0, "dolly, alpaca, prompt_completion, text or tokens" },
+    { "template", OPTION_TEXT, AT(template_name), "NAME", NULL, 0, 0, "alpaca, dolly or plain; absent: the format's own" },
+    { "template-prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "a template of your own: the prompt, fields in braces" },
+    { "template-response", OPTION_TEXT, AT(response), "TEXT", NULL, 0, 0, "and the response" },
+    { "limit", OPTION_INT, AT(limit), "N", "0", 0, 1e12, "only the first N records; 0: all" },
+    { "max-length", OPTION_INT, AT(max_length), "N", "0", 0, 1 << 24,
+      "longest sequence in tokens; 0: the model's positions. Longer ones are left out and counted" },
+    { "output", OPTION_TEXT, AT(output), "RESULT.json", NULL, 0, 0, "every figure, the settings and hashes" },
+    { "answers", OPTION_TEXT, AT(answers), "OUT.jsonl", NULL, 0, 0, "the answer to each record" },
+    { "force", OPTION_FLAG, AT(force), NULL, NULL, 0, 0, "overwrite existing output" },
 };
 #undef AT
 

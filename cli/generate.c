@@ -21,18 +21,18 @@ struct generate_options {
 #define AT(field) offsetof(struct generate_options, field)
 static const struct option generate_rows[] = {
     MODEL_OPTIONS(struct generate_options),
-    {"prompt",              OPTION_TEXT, AT(prompt),             "TEXT",      NULL,  0,    0,       "the text to continue"                                             },
-    { "input",              OPTION_TEXT, AT(input),              "IN.jsonl",  NULL,  0,    0,       "lines of {\"prompt\": \"..\"} or {\"ids\": [..]}"                 },
-    { "output",             OPTION_TEXT, AT(output),             "OUT.jsonl", NULL,  0,    0,       "lines of {\"text\", \"ids\", \"finish_reason\"}; stdout if absent"},
-    { "max-new-tokens",     OPTION_INT,  AT(max_new_tokens),     "N",         "128", 0,    1 << 20, "longest answer"                                                   },
-    { "temperature",        OPTION_REAL, AT(temperature),        "T",         "0",   0,    100,     "0 is greedy"                                                      },
-    { "top-k",              OPTION_INT,  AT(top_k),              "K",         "0",   0,    1 << 24, "draw among the K most probable; 0: all"                           },
-    { "top-p",              OPTION_REAL, AT(top_p),              "P",         "1",   0,    1,       "draw among the fewest ids whose probability reaches P"            },
-    { "repetition-penalty", OPTION_REAL, AT(repetition_penalty), "R",         "1",   0.01, 100,     "above 1 makes ids that were there before less likely"             },
-    { "stop",               OPTION_LIST, AT(stop),               "TEXT",      NULL,  0,    0,       "end where this text appears (it is left out)"                     },
-    { "seed",               OPTION_INT,  AT(seed),               "N",         "0",   0,    0,       "of the draws"                                                     },
-    { "ignore-eos",         OPTION_FLAG, AT(ignore_eos),         NULL,        NULL,  0,    0,       "go on behind the end of sequence"                                 },
-    { "force",              OPTION_FLAG, AT(force),              NULL,        NULL,  0,    0,       "overwrite existing output"                                        },
+    { "prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "the text to continue" },
+    { "input", OPTION_TEXT, AT(input), "IN.jsonl", NULL, 0, 0, "lines of {\"prompt\": \"..\"} or {\"ids\": [..]}" },
+    { "output", OPTION_TEXT, AT(output), "OUT.jsonl", NULL, 0, 0, "lines of {\"text\", \"ids\", \"finish_reason\"}; stdout if absent" },
+    { "max-new-tokens", OPTION_INT, AT(max_new_tokens), "N", "128", 0, 1 << 20, "longest answer" },
+    { "temperature", OPTION_REAL, AT(temperature), "T", "0", 0, 100, "0 is greedy" },
+    { "top-k", OPTION_INT, AT(top_k), "K", "0", 0, 1 << 24, "draw among the K most probable; 0: all" },
+    { "top-p", OPTION_REAL, AT(top_p), "P", "1", 0, 1, "draw among the fewest ids whose probability reaches P" },
+    { "repetition-penalty", OPTION_REAL, AT(repetition_penalty), "R", "1", 0.01, 100, "above 1 makes ids that were there before less likely" },
+    { "stop", OPTION_LIST, AT(stop), "TEXT", NULL, 0, 0, "end where this text appears (it is left out)" },
+    { "seed", OPTION_INT, AT(seed), "N", "0", 0, 0, "of the draws" },
+    { "ignore-eos", OPTION_FLAG, AT(ignore_eos), NULL, NULL, 0, 0, "go on behind the end of sequence" },
+    { "force", OPTION_FLAG, AT(force), NULL, NULL, 0, 0, "overwrite existing output" },
 };
 #undef AT
 
@@ -211,14 +211,12 @@ static enum status talk_all(struct talk *talk, struct error *err)
         if (talk->opened->tokenizer)
             talk->growing[i].stream = token_stream_new(talk->opened->tokenizer, arena, true);
     }
-    struct generation generation = {
-        .sampling = {o->temperature, o->top_k, o->top_p, o->repetition_penalty, (uint64_t)o->seed},
-        .eos = talk->eos,
-        .eos_count = o->ignore_eos ? 0 : talk->eos_count,
-        .lanes = 16,
-        .watch = watch,
-        .self = talk
-    };
+    struct generation generation = { .sampling = { o->temperature, o->top_k, o->top_p, o->repetition_penalty, (uint64_t)o->seed },
+                                     .eos = talk->eos,
+                                     .eos_count = o->ignore_eos ? 0 : talk->eos_count,
+                                     .lanes = 16,
+                                     .watch = watch,
+                                     .self = talk };
     TRY(generate(&talk->opened->session, arena, &generation, talk->prompt, talk->count, answer, err));
     TRY(talk->status);
     return finish(talk, answer, err);

@@ -10,7 +10,7 @@ struct plan_command_options {
 };
 
 static const struct option plan_rows[] = {
-    {"steps", OPTION_FLAG, offsetof(struct plan_command_options, steps), NULL, NULL, 0, 0, "also list every step of the program"},
+    { "steps", OPTION_FLAG, offsetof(struct plan_command_options, steps), NULL, NULL, 0, 0, "also list every step of the program" },
 };
 
 static void line(struct output *out, const char *name, size_t bytes, const char *note)

@@ -15,11 +15,11 @@ struct score_options {
 
 static const struct option score_rows[] = {
     MODEL_OPTIONS(struct score_options),
-    {"input",   OPTION_TEXT, offsetof(struct score_options, input),  "IN.jsonl",        "!",  0, 0,
-                            "lines of {\"ids\"}, {\"text\"}, {\"context\", \"continuation\"} or {\"context_ids\", \"continuation_ids\"}"                                           },
-    { "output", OPTION_TEXT, offsetof(struct score_options, output), "OUT.jsonl",       NULL, 0, 0, "results, one line per line; stdout if absent"          },
-    { "logits", OPTION_TEXT, offsetof(struct score_options, logits), "OUT.safetensors", NULL, 0, 0, "also write all logits: tensors logits.0, logits.1, ..."},
-    { "force",  OPTION_FLAG, offsetof(struct score_options, force),  NULL,              NULL, 0, 0, "overwrite existing output"                             },
+    { "input", OPTION_TEXT, offsetof(struct score_options, input), "IN.jsonl", "!", 0, 0,
+      "lines of {\"ids\"}, {\"text\"}, {\"context\", \"continuation\"} or {\"context_ids\", \"continuation_ids\"}" },
+    { "output", OPTION_TEXT, offsetof(struct score_options, output), "OUT.jsonl", NULL, 0, 0, "results, one line per line; stdout if absent" },
+    { "logits", OPTION_TEXT, offsetof(struct score_options, logits), "OUT.safetensors", NULL, 0, 0, "also write all logits: tensors logits.0, logits.1, ..." },
+    { "force", OPTION_FLAG, offsetof(struct score_options, force), NULL, NULL, 0, 0, "overwrite existing output" },
 };
 
 /* What one line asks for: the ids, and from which of them on log-probabilities are reported. */
@@ -164,14 +164,12 @@ static enum status write_logits(struct requests *r, const struct sequence *seque
     for (int64_t i = 0; i < r->count; i++) {
         float *logits = NULL;
         TRY(score_logits(&r->opened->session, arena, &sequence[i], &logits, err));
-        tensor[i] = (struct safetensor){
-            .name = arena_print(arena, "logits.%lld", (long long)i),
-            .dtype = "F32",
-            .rank = 2,
-            .shape = {sequence[i].count, vocab},
-            .bytes = (uint64_t)sequence[i].count * (uint64_t)vocab * sizeof(float),
-            .data = logits
-        };
+        tensor[i] = (struct safetensor){ .name = arena_print(arena, "logits.%lld", (long long)i),
+                                         .dtype = "F32",
+                                         .rank = 2,
+                                         .shape = { sequence[i].count, vocab },
+                                         .bytes = (uint64_t)sequence[i].count * (uint64_t)vocab * sizeof(float),
+                                         .data = logits };
     }
     return safetensors_write(arena, path, tensor, r->count, force, err);
 }

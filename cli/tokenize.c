@@ -14,19 +14,19 @@ struct tokenize_options {
 
 #define AT(field) offsetof(struct tokenize_options, field)
 static const struct option tokenize_rows[] = {
-    {"model",              OPTION_TEXT, AT(model),             "DIR",       "!",  0, 0, "folder with a tokenizer.json, or that file"      },
-    { "text",              OPTION_TEXT, AT(text),              "TEXT",      NULL, 0, 0, "the text"                                        },
-    { "input",             OPTION_TEXT, AT(input),             "IN.jsonl",  NULL, 0, 0, "lines of {\"text\": \"..\"}"                     },
-    { "output",            OPTION_TEXT, AT(output),            "OUT.jsonl", NULL, 0, 0, "lines of {\"ids\", \"tokens\"}; stdout if absent"},
-    { "no-special-tokens", OPTION_FLAG, AT(no_special_tokens), NULL,        NULL, 0, 0, "add no BOS, EOS and the like"                    },
-    { "force",             OPTION_FLAG, AT(force),             NULL,        NULL, 0, 0, "overwrite existing output"                       },
+    { "model", OPTION_TEXT, AT(model), "DIR", "!", 0, 0, "folder with a tokenizer.json, or that file" },
+    { "text", OPTION_TEXT, AT(text), "TEXT", NULL, 0, 0, "the text" },
+    { "input", OPTION_TEXT, AT(input), "IN.jsonl", NULL, 0, 0, "lines of {\"text\": \"..\"}" },
+    { "output", OPTION_TEXT, AT(output), "OUT.jsonl", NULL, 0, 0, "lines of {\"ids\", \"tokens\"}; stdout if absent" },
+    { "no-special-tokens", OPTION_FLAG, AT(no_special_tokens), NULL, NULL, 0, 0, "add no BOS, EOS and the like" },
+    { "force", OPTION_FLAG, AT(force), NULL, NULL, 0, 0, "overwrite existing output" },
 };
 static const struct option detokenize_rows[] = {
-    {"model",                OPTION_TEXT, AT(model),               "DIR",       "!",  0, 0, "folder with a tokenizer.json, or that file"},
-    { "input",               OPTION_TEXT, AT(input),               "IN.jsonl",  "!",  0, 0, "lines of {\"ids\": [..]}"                  },
-    { "output",              OPTION_TEXT, AT(output),              "OUT.jsonl", NULL, 0, 0, "lines of {\"text\"}; stdout if absent"     },
-    { "keep-special-tokens", OPTION_FLAG, AT(keep_special_tokens), NULL,        NULL, 0, 0, "show special tokens too"                   },
-    { "force",               OPTION_FLAG, AT(force),               NULL,        NULL, 0, 0, "overwrite existing output"                 },
+    { "model", OPTION_TEXT, AT(model), "DIR", "!", 0, 0, "folder with a tokenizer.json, or that file" },
+    { "input", OPTION_TEXT, AT(input), "IN.jsonl", "!", 0, 0, "lines of {\"ids\": [..]}" },
+    { "output", OPTION_TEXT, AT(output), "OUT.jsonl", NULL, 0, 0, "lines of {\"text\"}; stdout if absent" },
+    { "keep-special-tokens", OPTION_FLAG, AT(keep_special_tokens), NULL, NULL, 0, 0, "show special tokens too" },
+    { "force", OPTION_FLAG, AT(force), NULL, NULL, 0, 0, "overwrite existing output" },
 };
 #undef AT
 

@@ -11,7 +11,7 @@ struct train_command_options {
 };
 
 static const struct option train_rows[] = {
-    {"force", OPTION_FLAG, offsetof(struct train_command_options, force), NULL, NULL, 0, 0, "replace an earlier run in training.output_dir"},
+    { "force", OPTION_FLAG, offsetof(struct train_command_options, force), NULL, NULL, 0, 0, "replace an earlier run in training.output_dir" },
 };
 
 static void say_start(const struct run *run, bool quiet)

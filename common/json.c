@@ -18,12 +18,12 @@ static const struct {
     enum json_error_code code;
     const char *cure;
 } parse_cures[] = {
-    {json_error_duplicate_key,           "keep one of the two members"                                                          },
-    { json_error_premature_end_of_input, "the text ends too early: the file may be cut off, or a bracket or quote is not closed"},
-    { json_error_numeric_overflow,       "write a number that a double can hold"                                                },
-    { json_error_stack_overflow,         "nest less deeply"                                                                     },
-    { json_error_invalid_utf8,           "save the file as UTF-8"                                                               },
-    { json_error_null_character,         "remove \\u0000 from the text"                                                         },
+    { json_error_duplicate_key, "keep one of the two members" },
+    { json_error_premature_end_of_input, "the text ends too early: the file may be cut off, or a bracket or quote is not closed" },
+    { json_error_numeric_overflow, "write a number that a double can hold" },
+    { json_error_stack_overflow, "nest less deeply" },
+    { json_error_invalid_utf8, "save the file as UTF-8" },
+    { json_error_null_character, "remove \\u0000 from the text" },
 };
 
 static bool is_digit(char c)

@@ -38,9 +38,9 @@ static void give_back(void *memory, void *arena)
 static const struct {
     const char *spelling, *cure;
 } different[] = {
-    {"{,",   "write {0,n}: regular expression libraries disagree about {,n}"             },
-    { "[[:", "list the characters: classes in [[:name:]] are not in Python's syntax"     },
-    { "(*",  "put a backslash before the star, or leave it out: nothing stands before it"},
+    { "{,", "write {0,n}: regular expression libraries disagree about {,n}" },
+    { "[[:", "list the characters: classes in [[:name:]] are not in Python's syntax" },
+    { "(*", "put a backslash before the star, or leave it out: nothing stands before it" },
 };
 
 static enum status compile(struct question *question, pcre2_general_context *memory, const char *text, size_t prefix, const struct pattern *pattern,

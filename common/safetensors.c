@@ -17,23 +17,8 @@ static const struct dtype {
     const char *name;
     int64_t bytes;
 } dtypes[] = {
-    {"F32",      4},
-    { "BF16",    2},
-    { "F16",     2},
-    { "F64",     8},
-    { "I64",     8},
-    { "I32",     4},
-    { "I16",     2},
-    { "I8",      1},
-    { "U64",     8},
-    { "U32",     4},
-    { "U16",     2},
-    { "U8",      1},
-    { "BOOL",    1},
-    { "F8_E4M3", 1},
-    { "F8_E5M2", 1},
-    { "F8_E8M0", 1},
-    { "C64",     8},
+    { "F32", 4 }, { "BF16", 2 }, { "F16", 2 }, { "F64", 8 },  { "I64", 8 },     { "I32", 4 },     { "I16", 2 },     { "I8", 1 },  { "U64", 8 },
+    { "U32", 4 }, { "U16", 2 },  { "U8", 1 },  { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 }, { "F8_E8M0", 1 }, { "C64", 8 },
 };
 
 static const char damaged[] = "the file is damaged or was not written by a safetensors library: copy or download it again";

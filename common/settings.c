@@ -49,10 +49,7 @@ static enum status check_range(const struct reading *r, const struct yaml *value
 
 static enum status read_bool(const struct reading *r, const struct yaml *value, void *field)
 {
-    static const char *const spelling[2][3] = {
-        {"false", "False", "FALSE"},
-        { "true", "True",  "TRUE" }
-    };
+    static const char *const spelling[2][3] = { { "false", "False", "FALSE" }, { "true", "True", "TRUE" } };
     for (size_t i = 0; i < 6; i++) {
         if (strcmp(value->text, spelling[i / 3][i % 3]) != 0)
             continue;
@@ -153,12 +150,9 @@ static const struct {
     enum status (*read)(const struct reading *, const struct yaml *, void *field);
     const char *not_scalar;
 } readers[] = {
-    [SETTING_BOOL] = {read_bool,    "not true or false"     },
-      [SETTING_INT] = { read_int,    "not a whole number"    },
-    [SETTING_REAL] = { read_real,   "not a number"          },
-      [SETTING_TEXT] = { read_text,   "not a text"            },
-    [SETTING_PATH] = { read_path,   "not a path"            },
-      [SETTING_CHOICE] = { read_choice, "not one of the choices"},
+    [SETTING_BOOL] = { read_bool, "not true or false" }, [SETTING_INT] = { read_int, "not a whole number" },
+    [SETTING_REAL] = { read_real, "not a number" },      [SETTING_TEXT] = { read_text, "not a text" },
+    [SETTING_PATH] = { read_path, "not a path" },        [SETTING_CHOICE] = { read_choice, "not one of the choices" },
 };
 
 static enum status read_value(const struct reading *r, const struct yaml *value, void *field)

@@ -17,8 +17,8 @@ static enum status configure(struct model_config *config, const json_t *json, co
 const struct family family_llama = {
     .model_type = "llama",
     .base_class = "LlamaModel",
-    .defaults = {.vocab = 32000, .width = 4096, .mlp_width = 11008, .layers = 32, .heads = 32, .kv_heads = 0, .max_positions = 2048, .bos = 1, .eos = 2 },
+    .defaults = { .vocab = 32000, .width = 4096, .mlp_width = 11008, .layers = 32, .heads = 32, .kv_heads = 0, .max_positions = 2048, .bos = 1, .eos = 2 },
     LLAMA_NAMES,
-    .keys = { "attention_bias",  "mlp_bias"   },
+    .keys = { "attention_bias", "mlp_bias" },
     .configure = configure,
 };

@@ -15,8 +15,8 @@ static enum status configure(struct model_config *config, const json_t *json, co
 const struct family family_mistral = {
     .model_type = "mistral",
     .base_class = "MistralModel",
-    .defaults = {.vocab = 32000,      .width = 4096, .mlp_width = 14336, .layers = 32, .heads = 32, .kv_heads = 8, .max_positions = 131072, .bos = 1, .eos = 2 },
+    .defaults = { .vocab = 32000, .width = 4096, .mlp_width = 14336, .layers = 32, .heads = 32, .kv_heads = 8, .max_positions = 131072, .bos = 1, .eos = 2 },
     LLAMA_NAMES,
-    .keys = { "sliding_window"},
+    .keys = { "sliding_window" },
     .configure = configure,
 };

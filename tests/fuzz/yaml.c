@@ -17,12 +17,9 @@ static const char *const kinds[] = { "one", "two", NULL };
 #define AT(field) offsetof(struct section, field)
 
 static const struct setting rows[] = {
-    {"flag",   SETTING_BOOL,   AT(flag),  "true", 0, 0, NULL,  NULL, NULL, "flag" },
-    { "count", SETTING_INT,    AT(count), "3",    1, 9, NULL,  NULL, NULL, "count"},
-    { "rate",  SETTING_REAL,   AT(rate),  "1e-4", 0, 0, NULL,  NULL, NULL, "rate" },
-    { "title", SETTING_TEXT,   AT(title), NULL,   0, 0, NULL,  NULL, NULL, "title"},
-    { "path",  SETTING_PATH,   AT(path),  NULL,   0, 0, NULL,  NULL, NULL, "path" },
-    { "kind",  SETTING_CHOICE, AT(kind),  "two",  0, 0, kinds, NULL, NULL, "kind" },
+    { "flag", SETTING_BOOL, AT(flag), "true", 0, 0, NULL, NULL, NULL, "flag" }, { "count", SETTING_INT, AT(count), "3", 1, 9, NULL, NULL, NULL, "count" },
+    { "rate", SETTING_REAL, AT(rate), "1e-4", 0, 0, NULL, NULL, NULL, "rate" }, { "title", SETTING_TEXT, AT(title), NULL, 0, 0, NULL, NULL, NULL, "title" },
+    { "path", SETTING_PATH, AT(path), NULL, 0, 0, NULL, NULL, NULL, "path" },   { "kind", SETTING_CHOICE, AT(kind), "two", 0, 0, kinds, NULL, NULL, "kind" },
 };
 
 /* Settings that were read are printed and must read back to the same text. */

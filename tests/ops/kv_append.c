@@ -42,7 +42,7 @@ static const struct op_case cases[] = {
     { "no rows", .in = { { 4, 6 }, { 0, 6 }, { 0, 1 } } },
 };
 
-static void slots_outside_the_cache_are_refused_before_anything_is_written(void **state)
+static void slots_outside_the_cache_are_refused(void **state)
 {
     (void)state;
     static const struct op_case outside[] = {
@@ -58,6 +58,6 @@ static void slots_outside_the_cache_are_refused_before_anything_is_written(void 
 
 int main(void)
 {
-    const struct CMUnitTest more[] = { cmocka_unit_test(slots_outside_the_cache_are_refused_before_anything_is_written) };
+    const struct CMUnitTest more[] = { cmocka_unit_test(slots_outside_the_cache_are_refused) };
     return op_test_run(&test, cases, COUNT(cases), more, COUNT(more));
 }

@@ -64,13 +64,7 @@ static void impossible_requests_reach_the_handler(void **state)
     (void)state;
     static const struct {
         size_t count, size;
-    } cases[] = {
-        {SIZE_MAX,         2              },
-        { SIZE_MAX,        1              },
-        { SIZE_MAX - 64,   1              },
-        { SIZE_MAX / 2,    1              },
-        { (size_t)1 << 33, (size_t)1 << 33}
-    };
+    } cases[] = { { SIZE_MAX, 2 }, { SIZE_MAX, 1 }, { SIZE_MAX - 64, 1 }, { SIZE_MAX / 2, 1 }, { (size_t)1 << 33, (size_t)1 << 33 } };
     struct arena *arena = arena_create(no_memory), *like = arena_create_like(arena);
     for (volatile size_t i = 0; i < COUNT(cases); i++) {
         if (setjmp(out_of_memory) == 0) {

@@ -82,27 +82,11 @@ static void paths_are_joined_and_split(void **state)
     struct scratch *s = *state;
     static const struct {
         const char *folder, *name, *joined;
-    } joins[] = {
-        {"a",   "b",  "a/b"},
-        { "a/", "b",  "a/b"},
-        { "",   "b",  "b"  },
-        { "a",  "/b", "/b" },
-        { "/",  "b",  "/b" }
-    };
+    } joins[] = { { "a", "b", "a/b" }, { "a/", "b", "a/b" }, { "", "b", "b" }, { "a", "/b", "/b" }, { "/", "b", "/b" } };
     static const struct {
         const char *path, *folder;
-    } splits[] = {
-        {"a",       "."   },
-        { "a/b",    "a"   },
-        { "/a",     "/"   },
-        { "/",      "/"   },
-        { "",       "."   },
-        { "a/",     "."   },
-        { "a/b/",   "a"   },
-        { "a//b",   "a"   },
-        { "/a/b/c", "/a/b"},
-        { "./x",    "."   }
-    };
+    } splits[] = { { "a", "." },  { "a/b", "a" },  { "/a", "/" },   { "/", "/" },         { "", "." },
+                   { "a/", "." }, { "a/b/", "a" }, { "a//b", "a" }, { "/a/b/c", "/a/b" }, { "./x", "." } };
     for (size_t i = 0; i < COUNT(joins); i++)
         assert_string_equal(path_join(s->arena, joins[i].folder, joins[i].name), joins[i].joined);
     for (size_t i = 0; i < COUNT(splits); i++)
@@ -116,9 +100,9 @@ static void hashes_are_sha256(void **state)
     static const struct {
         const char *bytes, *hex;
     } cases[] = {
-        {"",                                                          "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-        { "abc",                                                      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
-        { "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+        { "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+        { "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+        { "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char hex[65];

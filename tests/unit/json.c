@@ -12,19 +12,19 @@ static void errors_name_file_line_and_column(void **state)
         size_t length; /* 0: strlen */
         const char *what, *cure;
     } cases[] = {
-        {"{\"a\": 1,\n \"b\": }", 0,  "f.json:2:7: unexpected token near '}'",          "JSON"          },
-        { "{\"a\": 1, \"a\": 2}", 0,  "f.json:1:12: duplicate object key near '\"a\"'", "keep one"      },
-        { "{\"a\": [1, 2",        0,  "f.json:1:",                                      "ends too early"},
-        { "",                     0,  "f.json:1:1:",                                    "ends too early"},
-        { "[1, 2,]",              0,  "f.json:1:7: unexpected token near ']'",          "no comma"      },
-        { "[1] 2",                0,  "f.json:1:5: end of file expected near '2'",      "JSON"          },
-        { "[1e999]",              0,  "real number overflow",                           "double"        },
-        { "[NaN]",                0,  "invalid token near 'NaN'",                       "JSON"          },
-        { "[\"\\u0000\"]",        0,  "\\u0000 is not allowed",                         "remove"        },
-        { "[1,\n\"a\0b\"]",       10, "f.json:2:3: a NUL byte",                         "UTF-8"         },
-        { "[\"\xFF\"]",           0,  "f.json:1:2: unable to decode byte 0xff",         "UTF-8"         },
-        { "{'a': 1}",             0,  "f.json:1:2: string or '}' expected",             "double quotes" },
-        { "// x\n1",              0,  "f.json:1:1: invalid token near '/'",             "no comments"   },
+        { "{\"a\": 1,\n \"b\": }", 0, "f.json:2:7: unexpected token near '}'", "JSON" },
+        { "{\"a\": 1, \"a\": 2}", 0, "f.json:1:12: duplicate object key near '\"a\"'", "keep one" },
+        { "{\"a\": [1, 2", 0, "f.json:1:", "ends too early" },
+        { "", 0, "f.json:1:1:", "ends too early" },
+        { "[1, 2,]", 0, "f.json:1:7: unexpected token near ']'", "no comma" },
+        { "[1] 2", 0, "f.json:1:5: end of file expected near '2'", "JSON" },
+        { "[1e999]", 0, "real number overflow", "double" },
+        { "[NaN]", 0, "invalid token near 'NaN'", "JSON" },
+        { "[\"\\u0000\"]", 0, "\\u0000 is not allowed", "remove" },
+        { "[1,\n\"a\0b\"]", 10, "f.json:2:3: a NUL byte", "UTF-8" },
+        { "[\"\xFF\"]", 0, "f.json:1:2: unable to decode byte 0xff", "UTF-8" },
+        { "{'a': 1}", 0, "f.json:1:2: string or '}' expected", "double quotes" },
+        { "// x\n1", 0, "f.json:1:1: invalid token near '/'", "no comments" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_t *value;
@@ -46,16 +46,16 @@ static void integers_beyond_64_bits_become_reals(void **state)
         const char *text;
         double value; /* 0: stays an integer or a string */
     } cases[] = {
-        {"9223372036854775807",                                 0                         },
-        { "-9223372036854775808",                               0                         },
-        { "9223372036854775808",                                9223372036854775808.0     },
-        { "-9223372036854775809",                               -9223372036854775809.0    },
-        { "1000000000000000019884624838656",                    1e30                      },
-        { "-1000000000000000019884624838656",                   -1e30                     },
-        { "12345678901234567890123.5",                          12345678901234567890123.5 },
-        { "12345678901234567890123e-5",                         12345678901234567890123e-5},
-        { "1.12345678901234567890123",                          1.12345678901234567890123 },
-        { "\"92233720368547758080 \\\" 92233720368547758080\"", 0                         },
+        { "9223372036854775807", 0 },
+        { "-9223372036854775808", 0 },
+        { "9223372036854775808", 9223372036854775808.0 },
+        { "-9223372036854775809", -9223372036854775809.0 },
+        { "1000000000000000019884624838656", 1e30 },
+        { "-1000000000000000019884624838656", -1e30 },
+        { "12345678901234567890123.5", 12345678901234567890123.5 },
+        { "12345678901234567890123e-5", 12345678901234567890123e-5 },
+        { "1.12345678901234567890123", 1.12345678901234567890123 },
+        { "\"92233720368547758080 \\\" 92233720368547758080\"", 0 },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_t *value;
@@ -194,14 +194,7 @@ static void written_numbers_are_json(void **state)
     static const struct {
         double value;
         const char *text;
-    } cases[] = {
-        {0.1,       "0.1"        },
-        { 1.0 / 3,  "0.333333333"},
-        { 1e300,    "1e+300"     },
-        { -5,       "-5"         },
-        { NAN,      "null"       },
-        { INFINITY, "null"       }
-    };
+    } cases[] = { { 0.1, "0.1" }, { 1.0 / 3, "0.333333333" }, { 1e300, "1e+300" }, { -5, "-5" }, { NAN, "null" }, { INFINITY, "null" } };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct text text = text_new(s->arena);
         text_add_number(&text, cases[i].value);
@@ -239,17 +232,17 @@ static void records_come_with_their_lines(void **state)
         const char *text;
         int records;
     } cases[] = {
-        {"",                                                                    0},
-        { " \n\t\r\n",                                                          0},
-        { "\xEF\xBB\xBF",                                                       0},
-        { "\xEF\xBB\xBF 1\n2\n",                                                2},
-        { "1\r\n\r\n  3  \r\n4",                                                3},
-        { "1\n2\n\n\n5\n\n",                                                    3},
-        { "[]",                                                                 0},
-        { " [ ] \n",                                                            0},
-        { "[1]",                                                                1},
-        { "\xEF\xBB\xBF[1,\n2, 2,\n\n4\n]\n",                                   4},
-        { "[[1, \"a],[\\\"\", {\"b\": [2]}],\n[2, \"\\\\\"],\r\n  [3,\n4], 4]", 4},
+        { "", 0 },
+        { " \n\t\r\n", 0 },
+        { "\xEF\xBB\xBF", 0 },
+        { "\xEF\xBB\xBF 1\n2\n", 2 },
+        { "1\r\n\r\n  3  \r\n4", 3 },
+        { "1\n2\n\n\n5\n\n", 3 },
+        { "[]", 0 },
+        { " [ ] \n", 0 },
+        { "[1]", 1 },
+        { "\xEF\xBB\xBF[1,\n2, 2,\n\n4\n]\n", 4 },
+        { "[[1, \"a],[\\\"\", {\"b\": [2]}],\n[2, \"\\\\\"],\r\n  [3,\n4], 4]", 4 },
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_int_equal(count_records(s, cases[i].text, strlen(cases[i].text)), cases[i].records);
@@ -263,23 +256,23 @@ static void broken_records_name_line_and_column(void **state)
         size_t length;
         const char *what, *cure;
     } cases[] = {
-        {"1\n{\"a\": }\n",           0, "records:2:7: unexpected token near '}'", "JSON"                        },
-        { "1\n\n1 2\n",              0, "records:3:3: end of file expected",      "JSON"                        },
-        { "{\n \"a\": 1\n}\n",       0, "records:1:",                             "one whole JSON value (JSONL)"},
-        { "{\"a\": 1, \"a\": 1}\n2", 0, "records:1:12: duplicate",                "keep one"                    },
-        { "1\n2\0\n",                5, "records:2:2: a NUL byte",                "UTF-8"                       },
-        { "[1,\n 2, {\"a\":\n x}]",  0, "records:3:2: invalid token near 'x'",    "JSON"                        },
-        { "[1,\n 2 {\"a\": 1}]",     0, "records:2:4: end of file expected",      "JSON"                        },
-        { "[1,,2]",                  0, "records:1:4: an element belongs here",   "single commas"               },
-        { "[,1]",                    0, "records:1:2: an element belongs here",   "single commas"               },
-        { "[1,\n]",                  0, "records:2:1: an element belongs here",   "single commas"               },
-        { "[1, 2",                   0, "records:1:6: the file ends inside",      "']'"                         },
-        { "[1,",                     0, "records:1:4: the file ends inside",      "']'"                         },
-        { "[",                       0, "records:1:2: the file ends inside",      "']'"                         },
-        { "[\"abc",                  0, "records:1:",                             "ends too early"              },
-        { "[1]\n x",                 0, "records:2:2: something stands behind",   "']'"                         },
-        { "[{]}, 1]",                0, "records:1:3:",                           "JSON"                        },
-        { "[\"\\",                   0, "records:1:3: invalid escape",            "JSON"                        },
+        { "1\n{\"a\": }\n", 0, "records:2:7: unexpected token near '}'", "JSON" },
+        { "1\n\n1 2\n", 0, "records:3:3: end of file expected", "JSON" },
+        { "{\n \"a\": 1\n}\n", 0, "records:1:", "one whole JSON value (JSONL)" },
+        { "{\"a\": 1, \"a\": 1}\n2", 0, "records:1:12: duplicate", "keep one" },
+        { "1\n2\0\n", 5, "records:2:2: a NUL byte", "UTF-8" },
+        { "[1,\n 2, {\"a\":\n x}]", 0, "records:3:2: invalid token near 'x'", "JSON" },
+        { "[1,\n 2 {\"a\": 1}]", 0, "records:2:4: end of file expected", "JSON" },
+        { "[1,,2]", 0, "records:1:4: an element belongs here", "single commas" },
+        { "[,1]", 0, "records:1:2: an element belongs here", "single commas" },
+        { "[1,\n]", 0, "records:2:1: an element belongs here", "single commas" },
+        { "[1, 2", 0, "records:1:6: the file ends inside", "']'" },
+        { "[1,", 0, "records:1:4: the file ends inside", "']'" },
+        { "[", 0, "records:1:2: the file ends inside", "']'" },
+        { "[\"abc", 0, "records:1:", "ends too early" },
+        { "[1]\n x", 0, "records:2:2: something stands behind", "']'" },
+        { "[{]}, 1]", 0, "records:1:3:", "JSON" },
+        { "[\"\\", 0, "records:1:3: invalid escape", "JSON" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct json_lines *lines;

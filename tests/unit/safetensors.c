@@ -22,45 +22,45 @@ static const struct {
     size_t data_bytes;
     const char *what;
 } malformed[] = {
-    {"",                                                                                      0,        "f:1:1:"                                         },
-    { "{",                                                                                    0,        "f:1:1:"                                         },
-    { "[]",                                                                                   0,        "the header is no JSON object"                   },
-    { "17",                                                                                   0,        "the header is no JSON object"                   },
-    { "{} {}",                                                                                0,        "f:1:4: end of file expected"                    },
-    { "{\"a\":1}",                                                                            0,        "tensor 'a': its entry is no object"             },
-    { "{\"a\":{}}",                                                                           0,        "tensor 'a': has no string 'dtype'"              },
-    { "{\"a\":{\"dtype\":4,\"shape\":[],\"data_offsets\":[0,4]}}",                            4,        "tensor 'a': has no string 'dtype'"              },
-    { "{\"a\":{\"dtype\":\"F31\",\"shape\":[],\"data_offsets\":[0,4]}}",                      4,        "tensor 'a': unknown dtype 'F31'"                },
-    { "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}",                                   4,        "tensor 'a': has no array 'shape'"               },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":4,\"data_offsets\":[0,16]}}",                      16,       "tensor 'a': has no array 'shape'"               },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[-4],\"data_offsets\":[0,16]}}",                   16,       "tensor 'a': a dimension of its shape"           },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4.0],\"data_offsets\":[0,16]}}",                  16,       "tensor 'a': a dimension of its shape"           },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[\"4\"],\"data_offsets\":[0,16]}}",                16,       "tensor 'a': a dimension of its shape"           },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,16]}}",    16,       "tensor 'a': has more than 8 dimensions"         },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0,        "tensor 'a': the product of its shape overflows" },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}",   0,        "tensor 'a': its size in bytes overflows"        },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[92233720368547758080]}}",                         0,        "tensor \'a\': a dimension of its shape"         },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4]}}",                                            16,       "tensor 'a': 'data_offsets' are not two integers"},
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0]}}",                       16,       "tensor 'a': 'data_offsets' are not two integers"},
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,8,16]}}",                  16,       "tensor 'a': 'data_offsets' are not two integers"},
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":{\"0\":0,\"1\":16}}}",        16,       "tensor 'a': 'data_offsets' are not two integers"},
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16.0]}}",                  16,       "tensor 'a': 'data_offsets' are not two integers"},
-    { "{" F32_4("a",                                                                          -16,      0) "}",                                            16, "tensor 'a': 'data_offsets' are not two integers" },
-    { "{" F32_4("a",                                      16,                                             0) "}",                                                                                 16, "tensor 'a': data_offsets [16, 0] run backwards" },
-    { "{" F32_4("a",                                                                                 0,                                           16) "}",15, "tensor 'a': data_offsets [0, 16] in a file with 15 bytes of data" },
-    { "{" F32_4("a",                                                                          9223372036854775791, 9223372036854775807) "}", 16, "tensor 'a': data_offsets [9223372036854775791" },
-    { "{" F32_4("a",                     0,                            12) "}",                                                                12, "tensor 'a': its shape needs 16 bytes, its data_offsets hold 12" },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,4]}}",                                                               4,                                                                     "tensor 'a': its shape needs 0 bytes"                                                                      },
-    { "{" F32_4("a",                                                                          0,                                                             16) "," F32_4("b",                                                                            8, 24) "}", 24, "tensor 'b': its bytes overlap" },
-    { "{" F32_4("a",                       0,                              16) "," F32_4("b",             0, 16) "}", 16, "overlap" },
-    { "{" F32_4("a",                                                  0,16) "," F32_4("b",20, 36) "}", 36, "tensor 'b': there is a gap" },
-    { "{" F32_4("a",                                                                      4,                 20) "}",20, "tensor 'a': there is a gap" },
-    { "{" F32_4("a",                                                        0,                                                               16) "}",                                                                                                   17, "1 bytes behind the last tensor belong to none" },
-    { "{}",                                                                      1,                                                "1 bytes behind the last tensor"                                                                             },
-    { "{" F32_4("a",                                                                              0,                                                                                     16) "," F32_4("a",                                                                                                                         16, 32) "}", 32, "duplicate object key" },
-    { "{\"__metadata__\":{\"format\":1}," F32_4("a",                                                                      0,                                                                                        16) "}",                                                                                                                                                                               16, "'__metadata__' is no object of strings" },
-    { "{\"__metadata__\":[]," F32_4("a",                                                           0,                                                                  16) "}",                                                                                                      16, "'__metadata__' is no object of strings" },
-    { "{\"a\\u0000b\":{}}",                                                                                0,                                                                      "\\u0000"                                                                                                           },
+    { "", 0, "f:1:1:" },
+    { "{", 0, "f:1:1:" },
+    { "[]", 0, "the header is no JSON object" },
+    { "17", 0, "the header is no JSON object" },
+    { "{} {}", 0, "f:1:4: end of file expected" },
+    { "{\"a\":1}", 0, "tensor 'a': its entry is no object" },
+    { "{\"a\":{}}", 0, "tensor 'a': has no string 'dtype'" },
+    { "{\"a\":{\"dtype\":4,\"shape\":[],\"data_offsets\":[0,4]}}", 4, "tensor 'a': has no string 'dtype'" },
+    { "{\"a\":{\"dtype\":\"F31\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "tensor 'a': unknown dtype 'F31'" },
+    { "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "tensor 'a': has no array 'shape'" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":4,\"data_offsets\":[0,16]}}", 16, "tensor 'a': has no array 'shape'" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[-4],\"data_offsets\":[0,16]}}", 16, "tensor 'a': a dimension of its shape" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4.0],\"data_offsets\":[0,16]}}", 16, "tensor 'a': a dimension of its shape" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[\"4\"],\"data_offsets\":[0,16]}}", 16, "tensor 'a': a dimension of its shape" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,16]}}", 16, "tensor 'a': has more than 8 dimensions" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, "tensor 'a': the product of its shape overflows" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0, "tensor 'a': its size in bytes overflows" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[92233720368547758080]}}", 0, "tensor \'a\': a dimension of its shape" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4]}}", 16, "tensor 'a': 'data_offsets' are not two integers" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0]}}", 16, "tensor 'a': 'data_offsets' are not two integers" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,8,16]}}", 16, "tensor 'a': 'data_offsets' are not two integers" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":{\"0\":0,\"1\":16}}}", 16, "tensor 'a': 'data_offsets' are not two integers" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16.0]}}", 16, "tensor 'a': 'data_offsets' are not two integers" },
+    { "{" F32_4("a", -16, 0) "}", 16, "tensor 'a': 'data_offsets' are not two integers" },
+    { "{" F32_4("a", 16, 0) "}", 16, "tensor 'a': data_offsets [16, 0] run backwards" },
+    { "{" F32_4("a", 0, 16) "}", 15, "tensor 'a': data_offsets [0, 16] in a file with 15 bytes of data" },
+    { "{" F32_4("a", 9223372036854775791, 9223372036854775807) "}", 16, "tensor 'a': data_offsets [9223372036854775791" },
+    { "{" F32_4("a", 0, 12) "}", 12, "tensor 'a': its shape needs 16 bytes, its data_offsets hold 12" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,4]}}", 4, "tensor 'a': its shape needs 0 bytes" },
+    { "{" F32_4("a", 0, 16) "," F32_4("b", 8, 24) "}", 24, "tensor 'b': its bytes overlap" },
+    { "{" F32_4("a", 0, 16) "," F32_4("b", 0, 16) "}", 16, "overlap" },
+    { "{" F32_4("a", 0, 16) "," F32_4("b", 20, 36) "}", 36, "tensor 'b': there is a gap" },
+    { "{" F32_4("a", 4, 20) "}", 20, "tensor 'a': there is a gap" },
+    { "{" F32_4("a", 0, 16) "}", 17, "1 bytes behind the last tensor belong to none" },
+    { "{}", 1, "1 bytes behind the last tensor" },
+    { "{" F32_4("a", 0, 16) "," F32_4("a", 16, 32) "}", 32, "duplicate object key" },
+    { "{\"__metadata__\":{\"format\":1}," F32_4("a", 0, 16) "}", 16, "'__metadata__' is no object of strings" },
+    { "{\"__metadata__\":[]," F32_4("a", 0, 16) "}", 16, "'__metadata__' is no object of strings" },
+    { "{\"a\\u0000b\":{}}", 0, "\\u0000" },
 };
 
 static void malformed_headers_are_refused_by_name(void **state)
@@ -85,14 +85,14 @@ static void lying_header_lengths_are_refused(void **state)
         size_t size;
         const char *what;
     } cases[] = {
-        {"",                                              0,  "0 bytes, too short"                       },
-        { "\2\0\0\0\0\0\0",                               7,  "7 bytes, too short"                       },
-        { "\3\0\0\0\0\0\0\0{}",                           10, "a header of 3 bytes in a file of 10 bytes"},
-        { "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}",           10, "a header of 18446744073709551615 bytes"   },
-        { "\xF8\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}",           10, "a header of 18446744073709551608 bytes"   },
-        { "\0\0\0\0\0\0\0\x80{}",                         10, "a header of 9223372036854775808 bytes"    },
-        { "version https://git-lfs.github.com/spec/v1\n", 43, "a header of"                              },
-        { "\0\0\0\0\0\0\0\0{}",                           10, "f:1:1:"                                   },
+        { "", 0, "0 bytes, too short" },
+        { "\2\0\0\0\0\0\0", 7, "7 bytes, too short" },
+        { "\3\0\0\0\0\0\0\0{}", 10, "a header of 3 bytes in a file of 10 bytes" },
+        { "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}", 10, "a header of 18446744073709551615 bytes" },
+        { "\xF8\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}", 10, "a header of 18446744073709551608 bytes" },
+        { "\0\0\0\0\0\0\0\x80{}", 10, "a header of 9223372036854775808 bytes" },
+        { "version https://git-lfs.github.com/spec/v1\n", 43, "a header of" },
+        { "\0\0\0\0\0\0\0\0{}", 10, "f:1:1:" },
     };
     struct safetensors file;
     for (size_t i = 0; i < COUNT(cases); i++)
@@ -144,21 +144,8 @@ static void element_sizes_are_known(void **state)
     static const struct {
         const char *dtype;
         int bytes;
-    } cases[] = {
-        {"F32",      4},
-        { "BF16",    2},
-        { "F16",     2},
-        { "F64",     8},
-        { "I64",     8},
-        { "U8",      1},
-        { "I8",      1},
-        { "BOOL",    1},
-        { "F8_E4M3", 1},
-        { "F8_E5M2", 1},
-        { "F4",      0},
-        { "f32",     0},
-        { "",        0}
-    };
+    } cases[] = { { "F32", 4 },  { "BF16", 2 },    { "F16", 2 },     { "F64", 8 }, { "I64", 8 }, { "U8", 1 }, { "I8", 1 },
+                  { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 }, { "F4", 0 },  { "f32", 0 }, { "", 0 } };
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_int_equal(safetensors_dtype_bytes(cases[i].dtype), cases[i].bytes);
 }
@@ -168,12 +155,12 @@ static const uint16_t halves[3] = { 7, 8, 9 };
 static const int64_t longs[2] = { -1, INT64_MAX };
 
 static const struct safetensor tensors[] = {
-    {.name = "bytes",          .dtype = "U8",   .rank = 1,         .shape = { 3 },    .data = "xyz" },
-    { .name = "b.weight",      .dtype = "F32",  .rank = 2,         .shape = { 2, 3 }, .data = floats},
-    { .name = "half",          .dtype = "BF16", .rank = 1,         .shape = { 3 },    .data = halves},
-    { .name = "a\"\\\xC3\xA4", .dtype = "F32",  .rank = 0,         .data = floats   },
-    { .name = "empty",          .dtype = "F32",       .rank = 2, .shape = { 0, 3 }                },
-    { .name = "long",               .dtype = "I64",                .rank = 1,     .shape = { 2 },                 .data = longs              },
+    { .name = "bytes", .dtype = "U8", .rank = 1, .shape = { 3 }, .data = "xyz" },
+    { .name = "b.weight", .dtype = "F32", .rank = 2, .shape = { 2, 3 }, .data = floats },
+    { .name = "half", .dtype = "BF16", .rank = 1, .shape = { 3 }, .data = halves },
+    { .name = "a\"\\\xC3\xA4", .dtype = "F32", .rank = 0, .data = floats },
+    { .name = "empty", .dtype = "F32", .rank = 2, .shape = { 0, 3 } },
+    { .name = "long", .dtype = "I64", .rank = 1, .shape = { 2 }, .data = longs },
 };
 
 static void written_files_read_back(void **state)
@@ -262,19 +249,19 @@ static void broken_indexes_are_refused_by_name(void **state)
     static const struct {
         const char *index, *what;
     } cases[] = {
-        {"{",                                                             "model.safetensors.index.json:1:"          },
-        { "[]",                                                           "has no object 'weight_map'"               },
-        { "{}",                                                           "has no object 'weight_map'"               },
-        { "{\"weight_map\":{}}",                                          "has no object 'weight_map'"               },
-        { "{\"weight_map\":{\"a\":1}}",                                   "tensor 'a': its shard is no file name"    },
-        { "{\"weight_map\":{\"a\":\"\"}}",                                "shard '' is no plain file name"           },
-        { "{\"weight_map\":{\"a\":\"..\"}}",                              "shard '..' is no plain file name"         },
-        { "{\"weight_map\":{\"a\":\"../one\"}}",                          "shard '../one' is no plain file name"     },
-        { "{\"weight_map\":{\"a\":\"/etc/passwd\"}}",                     "shard '/etc/passwd' is no plain file name"},
-        { "{\"weight_map\":{\"a\":\"x/one\"}}",                           "shard 'x/one' is no plain file name"      },
-        { "{\"weight_map\":{\"a\":\"one\",\"b\":\"gone\"}}",              "the shard 'gone' that it names is missing"},
-        { "{\"weight_map\":{\"a\":\"one\",\"b\":\"one\",\"c\":\"two\"}}", "tensor 'b' is not in the shard 'one'"     },
-        { "{\"weight_map\":{\"a\":\"one\",\"c\":\"copy\"}}",              "tensor 'a' is in two shards"              },
+        { "{", "model.safetensors.index.json:1:" },
+        { "[]", "has no object 'weight_map'" },
+        { "{}", "has no object 'weight_map'" },
+        { "{\"weight_map\":{}}", "has no object 'weight_map'" },
+        { "{\"weight_map\":{\"a\":1}}", "tensor 'a': its shard is no file name" },
+        { "{\"weight_map\":{\"a\":\"\"}}", "shard '' is no plain file name" },
+        { "{\"weight_map\":{\"a\":\"..\"}}", "shard '..' is no plain file name" },
+        { "{\"weight_map\":{\"a\":\"../one\"}}", "shard '../one' is no plain file name" },
+        { "{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "shard '/etc/passwd' is no plain file name" },
+        { "{\"weight_map\":{\"a\":\"x/one\"}}", "shard 'x/one' is no plain file name" },
+        { "{\"weight_map\":{\"a\":\"one\",\"b\":\"gone\"}}", "the shard 'gone' that it names is missing" },
+        { "{\"weight_map\":{\"a\":\"one\",\"b\":\"one\",\"c\":\"two\"}}", "tensor 'b' is not in the shard 'one'" },
+        { "{\"weight_map\":{\"a\":\"one\",\"c\":\"copy\"}}", "tensor 'a' is in two shards" },
     };
     make_file(s, "one", "{" F32_4("a", 0, 16) "}", 16);
     make_file(s, "two", "{" F32_4("b", 0, 16) "," F32_4("c", 16, 32) "}", 32);

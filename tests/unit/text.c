@@ -27,17 +27,17 @@ static void invalid_utf8_is_found(void **state)
         const char *bytes;
         size_t length, bad;
     } cases[] = {
-        {"\x80",                      1, 0}, /* continuation first */
-        { "ab\xC0\x80",               4, 2}, /* overlong NUL */
-        { "\xC1\xBF",                 2, 0}, /* overlong */
-        { "\xE0\x9F\xBF",             3, 0}, /* overlong */
-        { "\xF0\x8F\xBF\xBF",         4, 0}, /* overlong */
-        { "\xED\xA0\x80",             3, 0}, /* surrogate */
-        { "\xF4\x90\x80\x80",         4, 0}, /* above U+10FFFF */
-        { "\xF5\x80\x80\x80",         4, 0}, /* lead byte that never occurs */
-        { "\xC3\xA4x\xC3",            4, 3}, /* cut off */
-        { "\xE2\x82x",                3, 0}, /* not a continuation */
-        { "\xC3\xA4\xE2\x82\xAC\xFF", 6, 5},
+        { "\x80", 1, 0 },             /* continuation first */
+        { "ab\xC0\x80", 4, 2 },       /* overlong NUL */
+        { "\xC1\xBF", 2, 0 },         /* overlong */
+        { "\xE0\x9F\xBF", 3, 0 },     /* overlong */
+        { "\xF0\x8F\xBF\xBF", 4, 0 }, /* overlong */
+        { "\xED\xA0\x80", 3, 0 },     /* surrogate */
+        { "\xF4\x90\x80\x80", 4, 0 }, /* above U+10FFFF */
+        { "\xF5\x80\x80\x80", 4, 0 }, /* lead byte that never occurs */
+        { "\xC3\xA4x\xC3", 4, 3 },    /* cut off */
+        { "\xE2\x82x", 3, 0 },        /* not a continuation */
+        { "\xC3\xA4\xE2\x82\xAC\xFF", 6, 5 },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         size_t bad = 99;
@@ -74,17 +74,17 @@ static void typing_mistakes_find_their_word(void **state)
     static const struct {
         const char *word, *nearest;
     } cases[] = {
-        {"lerning_rate",     "learning_rate"},
-        { "learnign_rate",   "learning_rate"},
-        { "lr",              NULL           },
-        { "lora_alhpa",      "lora_alpha"   },
-        { "lora",            "LORA"         },
-        { "prompt-tuning",   "PROMPT_TUNING"},
-        { "sede",            "seed"         },
-        { "completely_else", NULL           },
-        { "x",               NULL           },
-        { "R",               "r"            },
-        { "lora_aplha",      "lora_alpha"   },
+        { "lerning_rate", "learning_rate" },
+        { "learnign_rate", "learning_rate" },
+        { "lr", NULL },
+        { "lora_alhpa", "lora_alpha" },
+        { "lora", "LORA" },
+        { "prompt-tuning", "PROMPT_TUNING" },
+        { "sede", "seed" },
+        { "completely_else", NULL },
+        { "x", NULL },
+        { "R", "r" },
+        { "lora_aplha", "lora_alpha" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         const char *found = text_nearest(cases[i].word, candidates, COUNT(candidates));
@@ -116,22 +116,22 @@ static void only_whole_texts_are_integers(void **state)
         bool fine;
         int64_t value;
     } cases[] = {
-        {"0",                     true,  0        },
-        { "-17",                  true,  -17      },
-        { "+5",                   true,  5        },
-        { "007",                  true,  7        },
-        { "",                     false, 0        },
-        { "-",                    false, 0        },
-        { " 1",                   false, 0        },
-        { "1 ",                   false, 0        },
-        { "1.0",                  false, 0        },
-        { "1e3",                  false, 0        },
-        { "0x10",                 false, 0        },
-        { "--1",                  false, 0        },
-        { "9223372036854775807",  true,  INT64_MAX},
-        { "-9223372036854775808", true,  INT64_MIN},
-        { "9223372036854775808",  false, 0        },
-        { "-9223372036854775809", false, 0        },
+        { "0", true, 0 },
+        { "-17", true, -17 },
+        { "+5", true, 5 },
+        { "007", true, 7 },
+        { "", false, 0 },
+        { "-", false, 0 },
+        { " 1", false, 0 },
+        { "1 ", false, 0 },
+        { "1.0", false, 0 },
+        { "1e3", false, 0 },
+        { "0x10", false, 0 },
+        { "--1", false, 0 },
+        { "9223372036854775807", true, INT64_MAX },
+        { "-9223372036854775808", true, INT64_MIN },
+        { "9223372036854775808", false, 0 },
+        { "-9223372036854775809", false, 0 },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         int64_t value = 0;
@@ -148,29 +148,10 @@ static void only_finite_decimals_are_reals(void **state)
         bool fine;
         double value;
     } cases[] = {
-        {"1e-4",    true,  1e-4 },
-        { "1.0e-4", true,  1e-4 },
-        { "2E-4",   true,  2e-4 },
-        { ".5",     true,  0.5  },
-        { "5.",     true,  5    },
-        { "-0.25",  true,  -0.25},
-        { "+3",     true,  3    },
-        { "1e400",  false, 0    },
-        { "-1e400", false, 0    },
-        { "1e-400", true,  0    },
-        { "inf",    false, 0    },
-        { "nan",    false, 0    },
-        { ".inf",   false, 0    },
-        { "0x1p3",  false, 0    },
-        { "1e",     false, 0    },
-        { "1e+",    false, 0    },
-        { ".",      false, 0    },
-        { "",       false, 0    },
-        { " 1",     false, 0    },
-        { "1 ",     false, 0    },
-        { "1,5",    false, 0    },
-        { "e5",     false, 0    },
-        { "1.2.3",  false, 0    },
+        { "1e-4", true, 1e-4 }, { "1.0e-4", true, 1e-4 }, { "2E-4", true, 2e-4 }, { ".5", true, 0.5 },   { "5.", true, 5 },     { "-0.25", true, -0.25 },
+        { "+3", true, 3 },      { "1e400", false, 0 },    { "-1e400", false, 0 }, { "1e-400", true, 0 }, { "inf", false, 0 },   { "nan", false, 0 },
+        { ".inf", false, 0 },   { "0x1p3", false, 0 },    { "1e", false, 0 },     { "1e+", false, 0 },   { ".", false, 0 },     { "", false, 0 },
+        { " 1", false, 0 },     { "1 ", false, 0 },       { "1,5", false, 0 },    { "e5", false, 0 },    { "1.2.3", false, 0 },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         double value = 0;
@@ -186,16 +167,8 @@ static void sizes_read_well(void **state)
         uint64_t bytes;
         const char *text;
     } cases[] = {
-        {0,            "0 B"     },
-        { 17,          "17 B"    },
-        { 1023,        "1023 B"  },
-        { 1024,        "1 KiB"   },
-        { 1536,        "1.5 KiB" },
-        { 319488,      "312 KiB" },
-        { 1048575,     "1 MiB"   },
-        { 1610612736,  "1.5 GiB" },
-        { 26091716608, "24.3 GiB"},
-        { UINT64_MAX,  "16 EiB"  },
+        { 0, "0 B" },          { 17, "17 B" },       { 1023, "1023 B" },        { 1024, "1 KiB" },           { 1536, "1.5 KiB" },
+        { 319488, "312 KiB" }, { 1048575, "1 MiB" }, { 1610612736, "1.5 GiB" }, { 26091716608, "24.3 GiB" }, { UINT64_MAX, "16 EiB" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char out[32];
