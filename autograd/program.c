@@ -25,6 +25,8 @@ void program_resize(struct program *p, enum extent extent, int64_t rows)
 
 enum status program_run_watched(struct program *p, struct device *device, program_watch *watch, void *self)
 {
+    if (watch)
+        watch(self, p, -1);
     for (int i = 0; i < p->count; i++) {
         const struct step *step = &p->step[i];
         const struct op *op = step->node->op;

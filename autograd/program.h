@@ -34,7 +34,7 @@ void program_bind(struct program *p, void *arena);
 void program_resize(struct program *p, enum extent extent, int64_t rows);
 /* Walks the steps. Errors are the kernels'. */
 enum status program_run(struct program *p, struct device *device) MUST_USE;
-/* As program_run, with a call after each step (profiles, tests). */
+/* As program_run, with a call before the first step (step -1) and after each (profiles, tests). */
 typedef void program_watch(void *self, const struct program *p, int step);
 enum status program_run_watched(struct program *p, struct device *device, program_watch *watch, void *self) MUST_USE;
 

@@ -1,5 +1,7 @@
 /* graft train: an adapter from a YAML file. */
 #include "cli/commands.h"
+#include "trainer/measure.h"
+#include "trainer/profile.h"
 #include "trainer/train.h"
 
 #include <math.h>
@@ -7,11 +9,12 @@
 
 struct train_command_options {
     struct common_options common;
-    bool force;
+    bool force, profile;
 };
 
 static const struct option train_rows[] = {
     { "force", OPTION_FLAG, offsetof(struct train_command_options, force), NULL, NULL, 0, 0, "replace an earlier run in training.output_dir" },
+    { "profile", OPTION_FLAG, offsetof(struct train_command_options, profile), NULL, NULL, 0, 0, "print where the time goes, per kind of step" },
 };
 
 static void say_start(const struct run *run, bool quiet)
@@ -36,6 +39,21 @@ static void say_end(const struct run *run, const struct train_outcome *outcome)
     printf("\nadapter in %s\n", run->config.training.output_dir);
 }
 
+/* Trains under the profiler and prints its table. */
+static enum status train_profiled(struct run *run, bool quiet, struct train_outcome *outcome, struct error *err)
+{
+    struct profile profile = { 0 };
+    struct output out;
+    double peak;
+    TRY(measure_product(run->device, F32, &peak, err));
+    run->session.watch = profile_step;
+    run->session.watcher = &profile;
+    TRY(train(run, quiet, outcome, err));
+    TRY(output_open(&out, run->arena, NULL, true, err));
+    profile_print(&profile, peak, &out);
+    return output_commit(&out);
+}
+
 static enum status run_train(struct cli *cli, const void *options)
 {
     const struct train_command_options *o = options;
@@ -52,7 +70,7 @@ static enum status run_train(struct cli *cli, const void *options)
     if (status == OK) {
         struct train_outcome outcome;
         say_start(&run, o->common.quiet);
-        status = train(&run, o->common.quiet, &outcome, cli->err);
+        status = (o->profile ? train_profiled : train)(&run, o->common.quiet, &outcome, cli->err);
         if (status == OK)
             say_end(&run, &outcome);
     }

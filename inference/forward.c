@@ -81,5 +81,5 @@ enum status forward_run(struct session *session, struct forward *forward, const 
         tensor_upload(device, pass->row_key, batch->row_key);
     }
     device->err = err;
-    return program_run(forward->program, device);
+    return program_run_watched(forward->program, device, session->watch, session->watcher);
 }

@@ -18,6 +18,8 @@ struct session {
     int adapters;
     void *memory; /* shared by all programs */
     size_t memory_bytes;
+    program_watch *watch; /* called after every step of every program; NULL: nobody */
+    void *watcher;
 };
 
 /* adapters may be NULL when count is 0. */

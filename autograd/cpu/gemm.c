@@ -316,16 +316,18 @@ static enum status bf16_product(struct device *device, const struct product *p)
     return rest.m ? f32_product(device, &rest) : OK;
 }
 
-/* y = x w^T of a few rows. */
+/* y = x w^T of a few rows. A stride that is no power of two keeps the rows of x together in the first cache. */
 static enum status thin(struct device *device, const struct product *p)
 {
-    TRY(gemm_reserve(device, (size_t)(p->m * p->k) * sizeof(float)));
+    int64_t stride = even_part(p->k, 1, 32) + 16;
+    TRY(gemm_reserve(device, (size_t)(p->m * stride) * sizeof(float)));
     float *x = gemm_scratch(device, 0);
     for (int64_t i = 0; i < p->m; i++)
-        widen(x + i * p->k, element(p->a.data, p->a.dtype, i * p->a.stride), p->a.dtype, p->k);
+        widen(x + i * stride, element(p->a.data, p->a.dtype, i * p->a.stride), p->a.dtype, p->k);
 #pragma omp parallel for schedule(static) num_threads(device->threads) if (p->n * p->k > 65536)
     for (int64_t j = 0; j < p->n; j += THIN_COLUMNS)
-        thin_product(p->m, j, smaller(j + THIN_COLUMNS, p->n), p->k, p->alpha, x, p->b.data, p->b.dtype, p->b.stride, p->beta, p->c, p->c_dtype, p->c_stride);
+        thin_product(p->m, j, smaller(j + THIN_COLUMNS, p->n), p->k, p->alpha, x, stride, p->b.data, p->b.dtype, p->b.stride, p->beta, p->c, p->c_dtype,
+                     p->c_stride);
     return OK;
 }
 

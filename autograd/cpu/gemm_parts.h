@@ -49,9 +49,9 @@ void small_product(int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 
 enum { THIN_ROWS = 8 }; /* up to so many rows, x w^T is bound by reading w: thin_product reads it once */
 
-/* c[i, j] = alpha * (row i of x) . (row j of w) + beta * c[i, j] for j in [first, last); x f32 [m, k] packed, m <= THIN_ROWS; w [.., k] with rows w_stride
+/* c[i, j] = alpha * (row i of x) . (row j of w) + beta * c[i, j] for j in [first, last); x f32 [m, k], m <= THIN_ROWS; w [.., k] with rows w_stride
  * apart in any float dtype. */
-void thin_product(int64_t m, int64_t first, int64_t last, int64_t k, float alpha, const float *x, const void *w, enum dtype w_dtype, int64_t w_stride,
-                  float beta, void *c, enum dtype c_dtype, int64_t c_stride);
+void thin_product(int64_t m, int64_t first, int64_t last, int64_t k, float alpha, const float *x, int64_t x_stride, const void *w, enum dtype w_dtype,
+                  int64_t w_stride, float beta, void *c, enum dtype c_dtype, int64_t c_stride);
 
 #endif

@@ -1,8 +1,8 @@
 /* Products too small or too thin for the library.
  *
  * small_product: b is seen in panels of PANEL columns, k runs in blocks, and a micro kernel keeps MICRO x PANEL sums in registers (MICRO is what 16 vector
- * registers hold). A missing row is computed twice and stored once; a missing column is a zero of the packed panel. thin_product: few rows against many weight
- * rows, one dot product each; a weight row is read once, front to back, as memory likes it.
+ * registers hold). A missing row is another row computed twice and not stored; a missing column is a zero of the packed panel. thin_product: few rows against
+ * many weight rows, one dot product each; a weight row is read once, front to back, as memory likes it.
  */
 #include "autograd/cpu/gemm_parts.h"
 #include "autograd/cpu/rows.h"
@@ -98,12 +98,13 @@ WIDE void small_product(int64_t m, int64_t n, int64_t k, float alpha, const floa
     } while (p < k);
 }
 
+typedef float quarter __attribute__((vector_size(PANEL * sizeof(float) / 4), aligned(sizeof(float)), may_alias));
+
 static inline __attribute__((always_inline)) float sum_of(vector v)
 {
-    float sum = 0;
-    for (int i = 0; i < PANEL; i++)
-        sum += v[i];
-    return sum;
+    const float *f = (const float *)&v;
+    quarter q = (*(const quarter *)f + *(const quarter *)(f + 4)) + (*(const quarter *)(f + 8) + *(const quarter *)(f + 12));
+    return (q[0] + q[1]) + (q[2] + q[3]);
 }
 
 /* One row of x: four sums, so that none waits for the one before. */
@@ -163,8 +164,8 @@ static void store_column(void *c, enum dtype dtype, int64_t stride, int64_t j, c
     }
 }
 
-WIDE void thin_product(int64_t m, int64_t first, int64_t last, int64_t k, float alpha, const float *x, const void *w, enum dtype w_dtype, int64_t w_stride,
-                       float beta, void *c, enum dtype c_dtype, int64_t c_stride)
+WIDE void thin_product(int64_t m, int64_t first, int64_t last, int64_t k, float alpha, const float *x, int64_t x_stride, const void *w, enum dtype w_dtype,
+                       int64_t w_stride, float beta, void *c, enum dtype c_dtype, int64_t c_stride)
 {
     float buffer[CHUNK] __attribute__((aligned(64)));
     for (int64_t j = first; j < last; j++) {
@@ -178,9 +179,9 @@ WIDE void thin_product(int64_t m, int64_t first, int64_t last, int64_t k, float 
                 row = buffer;
             }
             for (; i + 4 <= m; i += 4)
-                dot4(sum + i, x + i * k + p, k, row, count);
+                dot4(sum + i, x + i * x_stride + p, x_stride, row, count);
             for (; i < m; i++)
-                dot(&sum[i], x + i * k + p, row, count);
+                dot(&sum[i], x + i * x_stride + p, row, count);
         }
         store_column(c, c_dtype, c_stride, j, sum, m, alpha, beta);
     }

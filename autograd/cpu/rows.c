@@ -135,28 +135,6 @@ void span_close_gradient(const struct tensor *t, int64_t first, int64_t count, c
     }
 }
 
-const float *row_read(const struct tensor *t, int64_t row, float *buffer)
-{
-    return span_read(t, row * t->cols, t->cols, buffer);
-}
-
-float *row_open(const struct tensor *t, int64_t row, float *buffer)
-{
-    return span_open(t, row * t->cols, buffer);
-}
-
-void row_close(const struct tensor *t, int64_t row, const float *values)
-{
-    span_close(t, row * t->cols, t->cols, values);
-}
-
-float *row_open_to_add(const struct tensor *t, int64_t row, float *buffer, bool add)
-{
-    if (t->dtype != F32 && add)
-        widen(buffer, element(t, row * t->cols), t->dtype, t->cols);
-    return row_open(t, row, buffer);
-}
-
 void span_copy(const struct tensor *to, int64_t to_first, const struct tensor *from, int64_t from_first, int64_t count, bool add)
 {
     if (!add && to->dtype == from->dtype) {

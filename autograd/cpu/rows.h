@@ -1,8 +1,8 @@
-/* What CPU kernels share: rows of any float dtype seen as f32, and loops over fixed tiles of rows.
+/* What CPU kernels share: elements of any float dtype seen as f32, and loops over fixed tiles of rows.
  *
- * A kernel computes on f32 rows. row_read() gives a pointer to f32 values of row r: the row itself when it is f32, else `buffer` filled with widened values.
- * row_open()/row_close() do the same for writing: open gives where to write (the row itself, or buffer), close narrows (round to nearest even). BF16 and F16
- * are only storage here.
+ * A kernel computes on spans of f32 values, SPAN at most where it brings its own buffer on the stack. span_read() gives a pointer to values: the storage itself
+ * when that is f32, else `buffer` filled with widened values. span_open()/span_close() do the same for writing: open gives where to write (the storage itself,
+ * or buffer), close narrows (round to nearest even). BF16 and F16 are only storage here. Spans may cross rows: a matrix is contiguous.
  */
 #ifndef GRAFT_AUTOGRAD_CPU_ROWS_H
 #define GRAFT_AUTOGRAD_CPU_ROWS_H
@@ -27,15 +27,7 @@ static inline int64_t row_tiles(int64_t rows)
 void widen(float *to, const void *from, enum dtype dtype, int64_t count);  /* from F32, BF16, F16 */
 void narrow(void *to, const float *from, enum dtype dtype, int64_t count); /* to F32, BF16, F16 */
 
-const float *row_read(const struct tensor *t, int64_t row, float *buffer);
-float *row_open(const struct tensor *t, int64_t row, float *buffer);
-/* values is what row_open returned. */
-void row_close(const struct tensor *t, int64_t row, const float *values);
-/* As row_open for a gradient that is added to: the values already there when add, zeros are NOT written otherwise. */
-float *row_open_to_add(const struct tensor *t, int64_t row, float *buffer, bool add);
-
-/* The same for `count` elements from element `first` of the whole matrix on: for elementwise kernels, and for rows of any width with buffers of a fixed size
- * on the stack. */
+/* `count` elements from element `first` of the whole matrix on. values is what span_open returned. */
 enum { SPAN = 1024 };
 const float *span_read(const struct tensor *t, int64_t first, int64_t count, float *buffer);
 float *span_open(const struct tensor *t, int64_t first, float *buffer);

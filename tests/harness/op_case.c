@@ -61,24 +61,27 @@ static void compare(const char *what, int number, const struct tensor *t, const 
     }
 }
 
-static void same_bytes(const char *what, int number, const struct tensor *t, const void *got, const void *want)
+static void same(const char *what, int number, const struct tensor *t, const void *got, const void *want, size_t bytes)
 {
-    if (!got || !want)
-        return;
     const unsigned char *a = got, *b = want;
-    int64_t row_bytes = t->cols * (int64_t)dtype_bytes(t->dtype);
-    for (int64_t i = 0; i < (int64_t)tensor_capacity_bytes(t); i++)
+    size_t row_bytes = (size_t)t->cols * dtype_bytes(t->dtype);
+    for (size_t i = 0; i < bytes; i++)
         if (a[i] != b[i])
-            fail_msg("%s %d: row %lld (of %lld), byte %lld: %02x, expected %02x", what, number, (long long)(i / row_bytes), (long long)t->rows,
-                     (long long)(i % row_bytes), a[i], b[i]);
+            fail_msg("%s %d: row %zu (of %lld), byte %zu: %02x, expected %02x", what, number, i / row_bytes, (long long)t->rows, i % row_bytes, a[i], b[i]);
 }
 
-static void spare_rows_are_poison(const char *what, int number, const struct tensor *t, const void *bytes)
+/* Spare rows too. */
+static void same_bytes(const char *what, int number, const struct tensor *t, const void *got, const void *want)
 {
-    const unsigned char *b = bytes;
-    for (size_t i = tensor_bytes(t); i < tensor_capacity_bytes(t); i++)
-        if (b[i] != 0xFF)
-            fail_msg("%s %d: something was written behind the %lld live rows", what, number, (long long)t->rows);
+    if (got && want)
+        same(what, number, t, got, want, tensor_capacity_bytes(t));
+}
+
+static void spare_rows_are_unwritten(const char *what, int number, const struct tensor *t, const void *before, const void *after)
+{
+    size_t live = tensor_bytes(t);
+    if (memcmp((const char *)before + live, (const char *)after + live, tensor_capacity_bytes(t) - live) != 0)
+        fail_msg("%s %d: something was written behind the %lld live rows", what, number, (long long)t->rows);
 }
 
 /* ----- 1: outputs */
@@ -108,7 +111,7 @@ static void compare_with_reference(const struct named_case *t, struct op_run *ru
         if (!n->out[j])
             continue;
         compare("output", j, n->out[j], op_doubles(run->arena, n->out[j], after->out[j]), v.out[j], tolerance_of(t, false));
-        spare_rows_are_poison("output", j, n->out[j], after->out[j]);
+        spare_rows_are_unwritten("output", j, n->out[j], before->out[j], after->out[j]);
     }
     for (int i = 0; i < MAX_IN; i++) {
         if (!n->in[i])
@@ -118,7 +121,7 @@ static void compare_with_reference(const struct named_case *t, struct op_run *ru
             continue;
         }
         compare("state", i, n->in[i], op_doubles(run->arena, n->in[i], after->in[i]), v.state[i], tolerance_of(t, false));
-        spare_rows_are_poison("state", i, n->in[i], after->in[i]);
+        spare_rows_are_unwritten("state", i, n->in[i], before->in[i], after->in[i]);
     }
 }
 
@@ -128,6 +131,21 @@ static bool can_be_in_place(const struct node *n)
     if (k == NONE || !n->in[k] || !n->out[0])
         return false;
     return n->in[k]->dtype == n->out[0]->dtype && n->in[k]->extent == n->out[0]->extent && tensor_bytes(n->in[k]) == tensor_bytes(n->out[0]);
+}
+
+static void in_place_is_the_same(const struct named_case *t, const struct op_result *expected)
+{
+    struct op_run run;
+    op_run_open(&run, t->test, t->c, op_differentiable(t->test, t->c), 2);
+    run.node->out[0]->data = run.node->in[t->test->op->in_place]->data;
+    struct op_result before = op_run_result(&run);
+    assert_int_equal(op_run_forward(&run), OK);
+    struct op_result after = op_run_result(&run);
+    spare_rows_are_unwritten("in place, output", 0, run.node->out[0], before.out[0], after.out[0]);
+    for (int j = 0; j < MAX_OUT; j++)
+        if (run.node->out[j])
+            same("in place, output", j, run.node->out[j], after.out[j], expected->out[j], tensor_bytes(run.node->out[j]));
+    op_run_close(&run);
 }
 
 static void outputs_equal_the_reference(void **state)
@@ -147,15 +165,8 @@ static void outputs_equal_the_reference(void **state)
         same_bytes("without gradients, output", j, run.node->out[j], without.out[j], after.out[j]);
     op_run_close(&other);
 
-    if (can_be_in_place(run.node)) {
-        op_run_open(&other, t->test, t->c, op_differentiable(t->test, t->c), 2);
-        other.node->out[0]->data = other.node->in[t->test->op->in_place]->data;
-        assert_int_equal(op_run_forward(&other), OK);
-        struct op_result in_place = op_run_result(&other);
-        for (int j = 0; j < MAX_OUT; j++)
-            same_bytes("in place, output", j, run.node->out[j], in_place.out[j], after.out[j]);
-        op_run_close(&other);
-    }
+    if (can_be_in_place(run.node))
+        in_place_is_the_same(t, &after);
     op_run_close(&run);
 }
 
@@ -250,7 +261,7 @@ static void nothing_else_was_written(struct op_run *run, uint32_t grad_to, const
         if (!n->in[i]->grad)
             continue;
         if (grad_to >> i & 1u)
-            spare_rows_are_poison("gradient of input", i, n->in[i]->grad, after->grad[i]);
+            spare_rows_are_unwritten("gradient of input", i, n->in[i]->grad, before->grad[i], after->grad[i]);
         else
             same_bytes("unwanted gradient of input", i, n->in[i]->grad, after->grad[i], before->grad[i]);
     }

@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-enum { SPARE_ROWS = 3, POISON = 0xFF };
+enum { SPARE_ROWS = 3 };
+/* Both are NaN in every float dtype and no index of anything. They differ, so that one written where the other stood shows. */
+enum { UNWRITTEN = 0xFF, UNREADABLE = 0x7FD5 /* twice for four bytes */ };
 enum { VALUES = 0, UPSTREAM = 100, BASE = 200 }; /* random streams */
 
 static int64_t live_rows(const struct op_test *test, const struct op_case *c, enum extent extent)
@@ -30,10 +32,19 @@ static void *allocate(struct op_run *run, size_t size)
     void *data;
     CHECK(run->memories < OP_MEMORIES);
     CHECK(device_allocate(&run->device, "test", size, &data, &run->err) == OK);
-    run->device.row->fill(&run->device, data, POISON, size);
+    run->device.row->fill(&run->device, data, UNWRITTEN, size);
     run->memory[run->memories].data = data;
     run->memory[run->memories++].size = size;
     return data;
+}
+
+static void poison(struct op_run *run, const struct tensor *t)
+{
+    size_t bytes = tensor_capacity_bytes(t);
+    uint16_t *pattern = NEW_ARRAY(run->arena, bytes / 2, uint16_t);
+    for (size_t i = 0; i < bytes / 2; i++)
+        pattern[i] = UNREADABLE;
+    run->device.row->upload(&run->device, t->data, pattern, bytes);
 }
 
 /* values become what the dtype can hold; the live rows of t hold them afterwards. */
@@ -118,6 +129,7 @@ void op_run_open(struct op_run *run, const struct op_test *test, const struct op
         run->value[i] = normals(run, t, VALUES + (uint64_t)i);
         if (test->fill)
             test->fill(c, run->node, i, run->value[i]);
+        poison(run, t); /* its spare rows */
         upload(run, t, run->value[i]);
     }
 }
@@ -142,11 +154,6 @@ enum status op_run_forward(struct op_run *run)
     fresh_scratch(run);
     TRY(run->node->op->forward[run->device.kind](&run->device, run->node));
     return run->device.row->synchronize(&run->device);
-}
-
-static void poison(struct op_run *run, const struct tensor *t)
-{
-    run->device.row->fill(&run->device, t->data, POISON, tensor_capacity_bytes(t));
 }
 
 static void poison_unread(struct op_run *run, uint32_t grad_to)
@@ -187,6 +194,7 @@ void op_run_backward(struct op_run *run, uint32_t grad_to, uint32_t add_to, stru
         if (!n->out[j] || !n->out[j]->wants_grad)
             continue;
         n->out[j]->grad = make_gradient(run, n->out[j]);
+        poison(run, n->out[j]->grad);
         run->upstream[j] = normals(run, n->out[j]->grad, UPSTREAM + (uint64_t)j);
         upload(run, n->out[j]->grad, run->upstream[j]);
     }

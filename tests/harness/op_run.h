@@ -1,4 +1,4 @@
-/* One op case, recorded and with memory: what the checks of op_case.c run. Everything that nobody wrote is NaN (all bits set). */
+/* One op case, recorded and with memory: what the checks of op_case.c run. Everything that nobody wrote, or that a kernel may not read, is NaN. */
 #ifndef GRAFT_TESTS_HARNESS_OP_RUN_H
 #define GRAFT_TESTS_HARNESS_OP_RUN_H
 

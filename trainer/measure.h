@@ -1,0 +1,12 @@
+/* What this machine can do, measured: the ceilings that speeds are compared with. */
+#ifndef GRAFT_TRAINER_MEASURE_H
+#define GRAFT_TRAINER_MEASURE_H
+
+#include "autograd/device.h"
+
+/* Best of a few rounds of a large product, in GFLOP/s. */
+enum status measure_product(struct device *device, enum dtype dtype, double *rate, struct error *err) MUST_USE;
+/* Copying on one thread, both directions counted, in GB/s. */
+enum status measure_copy(struct device *device, double *rate, struct error *err) MUST_USE;
+
+#endif
