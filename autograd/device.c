@@ -1,5 +1,6 @@
 /* Which device, how many threads, and memory with a message when there is none. */
 #include "autograd/device.h"
+#include "autograd/cpu/device_cpu.h"
 
 #include <sched.h>
 #include <string.h>

@@ -29,8 +29,6 @@ struct device_row {
     enum status (*synchronize)(struct device *device);
 };
 
-extern const struct device_row device_cpu;
-
 /* spec: "auto", "cpu". threads 0: the cores this process may use. Errors: BAD_OPTION, NO_DEVICE. */
 enum status device_open(struct device *device, const char *spec, int threads, struct error *err) MUST_USE;
 void device_close(struct device *device);

@@ -1,5 +1,5 @@
 /* The CPU as a device: memory is host memory, everything is done when a kernel returns. */
-#include "autograd/device.h"
+#include "autograd/cpu/device_cpu.h"
 #include "autograd/cpu/gemm.h"
 
 #include <omp.h>

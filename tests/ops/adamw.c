@@ -52,7 +52,12 @@ static void fill_inputs(const struct op_case *c, const struct node *n, int i, do
 
 static const struct op_test test = {
     .op = &op_adamw,
-    .in = { { FLOAT32, FIXED }, { FLOAT32, FIXED }, { FLOAT32, FIXED }, { FLOAT32, FIXED }, { FLOAT32, FIXED }, { FLOAT32, FIXED } },
+    .in = { { FLOAT32, FIXED, NO_GRADIENT },
+            { FLOAT32, FIXED, NO_GRADIENT },
+            { FLOAT32, FIXED, NO_GRADIENT },
+            { FLOAT32, FIXED, NO_GRADIENT },
+            { FLOAT32, FIXED, NO_GRADIENT },
+            { FLOAT32, FIXED, NO_GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_inputs,

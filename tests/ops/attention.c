@@ -8,7 +8,7 @@
 enum { Q, K, V, SPANS, PREFIX_K, PREFIX_V };
 
 /* number[0] chooses the layout: {first q, queries, first k, keys} of each sequence. */
-enum layout { ONE, THREE, TOKENS, DECODE, CHUNK, GAPS, LONG, MANY };
+enum layout { ONE, THREE, TOKENS, DECODE, CHUNK, GAPS, LONG, DEEP, MANY };
 
 static const int32_t layouts[][12] = {
     [ONE] = { 0, 13, 0, 13 },
@@ -18,6 +18,7 @@ static const int32_t layouts[][12] = {
     [CHUNK] = { 0, 4, 0, 20, 4, 3, 30, 3, 7, 0, 33, 0 },
     [GAPS] = { 2, 5, 1, 8, 9, 3, 12, 3, 12, 1, 15, 2 },
     [LONG] = { 0, 300, 0, 300 },
+    [DEEP] = { 0, 10, 3, 1200 },
 };
 
 static void fill_spans(const struct op_case *c, const struct node *n, int i, double *values)
@@ -47,16 +48,19 @@ static void one_query(struct op_values *v, int64_t row, int64_t head, int64_t fi
     double *y = v->out[0] + row * v->n->in[Q]->cols + head * size, sum = 0, largest = -INFINITY;
     double *score = malloc((size_t)(position + 1) * sizeof *score);
     for (int64_t j = from; j <= position; j++) {
+        const double *key = at_position(v, K, first_key, j) + column;
         score[j] = 0;
         for (int64_t i = 0; i < size; i++)
-            score[j] += (double)h.scale * q[i] * at_position(v, K, first_key, j)[column + i];
+            score[j] += (double)h.scale * q[i] * key[i];
         largest = fmax(largest, score[j]);
     }
     for (int64_t j = from; j <= position; j++)
-        sum += exp(score[j] - largest);
-    for (int64_t j = from; j <= position; j++)
+        sum += score[j] = exp(score[j] - largest);
+    for (int64_t j = from; j <= position; j++) {
+        const double *value = at_position(v, V, first_key, j) + column;
         for (int64_t i = 0; i < size; i++)
-            y[i] += exp(score[j] - largest) / sum * at_position(v, V, first_key, j)[column + i];
+            y[i] += score[j] / sum * value[i];
+    }
     v->out[1][row * h.heads + head] = largest + log(sum);
     free(score);
 }
@@ -95,6 +99,9 @@ static const struct op_case cases[] = {
     { "prefix of many sequences", .in = { { 80, 8 }, { 80, 8 }, { 80, 8 }, { 40, 4 }, { 5, 8 }, { 5, 8 } }, HEADS(2, 2, 4, 0), .number = { MANY } },
     { "several tiles", .in = { { 300, 24 }, { 300, 8 }, { 300, 8 }, { 1, 4 } }, HEADS(3, 1, 8, 0), .number = { LONG } },
     { "several tiles in a window", .in = { { 300, 8 }, { 300, 8 }, { 300, 8 }, { 1, 4 }, { 9, 8 }, { 9, 8 } }, HEADS(1, 1, 8, 40), .number = { LONG } },
+    { "several tiles of keys", .in = { { 10, 24 }, { 1210, 8 }, { 1210, 8 }, { 1, 4 } }, HEADS(3, 1, 8, 0), .number = { DEEP } },
+    { "several tiles of keys in a window", .in = { { 10, 8 }, { 1210, 8 }, { 1210, 8 }, { 1, 4 }, { 9, 8 }, { 9, 8 } }, HEADS(1, 1, 8, 1190),
+      .number = { DEEP } },
     { "no rows", .in = { { 0, 16 }, { 0, 16 }, { 0, 16 }, { 0, 4 }, { 2, 16 }, { 2, 16 } }, HEADS(2, 2, 8, 0), .number = { ONE } },
     { "bf16", .in = { { 15, 32 }, { 15, 16 }, { 15, 16 }, { 3, 4 } }, HEADS(4, 2, 8, 0), .number = { THREE }, .dtype = BF16, .gradient_tolerance = 0x1p-6 },
     { "bf16 and an f32 prefix", .in = { { 15, 32 }, { 15, 16 }, { 15, 16 }, { 3, 4 }, { 7, 16 }, { 7, 16 } }, HEADS(4, 2, 8, 0), .number = { THREE },

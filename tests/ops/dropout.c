@@ -44,7 +44,7 @@ static void fill_integers(const struct op_case *c, const struct node *n, int i, 
 
 static const struct op_test test = {
     .op = &op_dropout,
-    .in = { { CASE_DTYPE, ROWS, GRADIENT }, { INT32, ROWS }, { INT32, FIXED } },
+    .in = { { CASE_DTYPE, ROWS, GRADIENT }, { INT32, ROWS, NO_GRADIENT }, { INT32, FIXED, NO_GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_integers,

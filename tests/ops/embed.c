@@ -34,7 +34,7 @@ static void fill_ids(const struct op_case *c, const struct node *n, int i, doubl
 
 static const struct op_test test = {
     .op = &op_embed,
-    .in = { { INT32, ROWS }, { WEIGHT_DTYPE, FIXED, GRADIENT }, { FLOAT32, FIXED, GRADIENT } },
+    .in = { { INT32, ROWS, NO_GRADIENT }, { WEIGHT_DTYPE, FIXED, GRADIENT }, { FLOAT32, FIXED, GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_ids,

@@ -26,7 +26,7 @@ static void fill_slots(const struct op_case *c, const struct node *n, int i, dou
 
 static const struct op_test test = {
     .op = &op_kv_append,
-    .in = { { WEIGHT_DTYPE, FIXED }, { CASE_DTYPE, ROWS }, { INT32, ROWS } },
+    .in = { { WEIGHT_DTYPE, FIXED, NO_GRADIENT }, { CASE_DTYPE, ROWS, NO_GRADIENT }, { INT32, ROWS, NO_GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_slots,

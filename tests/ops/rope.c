@@ -19,7 +19,7 @@ static void reference(struct op_values *v)
             const double *x = v->in[X] + r * v->n->in[X]->cols + h * size, *angle = v->in[ANGLES] + r * 2 * n;
             double *y = v->out[0] + r * v->n->in[X]->cols + h * size;
             for (int64_t j = 0; j < n; j++) {
-                double complex turned = CMPLX(x[j], x[j + n]) * CMPLX(angle[j], angle[n + j]);
+                double complex turned = (x[j] + I * x[j + n]) * (angle[j] + I * angle[n + j]);
                 y[j] = creal(turned);
                 y[j + n] = cimag(turned);
             }
@@ -41,7 +41,7 @@ static void fill_angles(const struct op_case *c, const struct node *n, int i, do
 
 static const struct op_test test = {
     .op = &op_rope,
-    .in = { { CASE_DTYPE, ROWS, GRADIENT }, { FLOAT32, ROWS } },
+    .in = { { CASE_DTYPE, ROWS, GRADIENT }, { FLOAT32, ROWS, NO_GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_angles,

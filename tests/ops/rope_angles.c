@@ -64,7 +64,7 @@ static void fill_inputs(const struct op_case *c, const struct node *n, int i, do
 
 static const struct op_test test = {
     .op = &op_rope_angles,
-    .in = { { INT32, ROWS }, { INT32, SEQUENCES }, { FLOAT32, FIXED } },
+    .in = { { INT32, ROWS, NO_GRADIENT }, { INT32, SEQUENCES, NO_GRADIENT }, { FLOAT32, FIXED, NO_GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_inputs,

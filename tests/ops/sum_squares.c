@@ -26,7 +26,7 @@ static void fill_last(const struct op_case *c, const struct node *n, int i, doub
 
 static const struct op_test test = {
     .op = &op_sum_squares,
-    .in = { { FLOAT32, FIXED } },
+    .in = { { FLOAT32, FIXED, NO_GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_last,

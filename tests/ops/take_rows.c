@@ -27,7 +27,7 @@ static void fill_index(const struct op_case *c, const struct node *n, int i, dou
 
 static const struct op_test test = {
     .op = &op_take_rows,
-    .in = { { CASE_DTYPE, ROWS, GRADIENT }, { INT32, SELECTED } },
+    .in = { { CASE_DTYPE, ROWS, GRADIENT }, { INT32, SELECTED, NO_GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_index,
