@@ -29,11 +29,16 @@ struct lanes {
     struct candidate *scratch;
 };
 
+/* Only dynamic rope is meant for more positions than a model was made for. */
 static enum status check_prompts(const struct model *model, const struct prompt *prompt, int64_t count, struct error *err)
 {
+    const int64_t positions = model->config.rope.type == ROPE_DYNAMIC ? INT64_MAX : model->config.max_positions;
     for (int64_t i = 0; i < count; i++) {
         if (prompt[i].count == 0)
             return fail_with(err, BAD_DATA, "prompt %lld has no ids", "give at least one token to continue from", (long long)i + 1);
+        if (prompt[i].count > positions)
+            return fail_with(err, BAD_DATA, "prompt %lld has %lld ids, the model has %lld positions", "shorten it", (long long)i + 1,
+                             (long long)prompt[i].count, (long long)positions);
         for (int64_t t = 0; t < prompt[i].count; t++)
             if (prompt[i].ids[t] < 0 || prompt[i].ids[t] >= model->config.vocab)
                 return fail_with(err, BAD_DATA, "prompt %lld: id %d at %lld is outside the vocabulary of %lld", "use ids of this model's tokenizer",

@@ -29,18 +29,14 @@ static int by_logit(const void *a, const void *b)
     return by_id(a, b);
 }
 
-static void penalize(float *logits, const int32_t *seen, int64_t count, double penalty, struct candidate *scratch, int64_t vocab)
+static void penalize(float *logits, const int32_t *seen, int64_t count, double penalty, struct candidate *mark, int64_t vocab)
 {
-    int64_t begin = count > vocab ? count - vocab : 0; /* scratch holds vocab items; older ids than that repeat or do not matter */
-    int64_t n = 0;
-    for (int64_t i = begin; i < count; i++)
-        scratch[n++] = (struct candidate){ .id = seen[i] };
-    qsort(scratch, (size_t)n, sizeof *scratch, by_id);
-    for (int64_t i = 0; i < n; i++) {
-        if (i && scratch[i].id == scratch[i - 1].id)
-            continue;
-        float *logit = &logits[scratch[i].id];
-        *logit = (float)(*logit > 0 ? *logit / penalty : *logit * penalty);
+    for (int64_t i = 0; i < vocab; i++)
+        mark[i].id = 0;
+    for (int64_t i = 0; i < count; i++) {
+        float *logit = &logits[seen[i]];
+        if (mark[seen[i]].id++ == 0) /* once per distinct id */
+            *logit = (float)(*logit > 0 ? *logit / penalty : *logit * penalty);
     }
 }
 
