@@ -1,5 +1,6 @@
 /* graft doctor: what this machine computes with, how fast, and what is missing. */
 #include "cli/commands.h"
+#include "autograd/cpu/gemm.h"
 #include "common/files.h"
 #include "trainer/measure.h"
 #include "trainer/memory.h"
@@ -11,7 +12,7 @@ struct doctor_options {
 static enum status examine(struct device *device, struct output *out, struct error *err)
 {
     double f32, bf16, copy;
-    char text[32];
+    char text[32], library[64];
     TRY(measure_product(device, F32, &f32, err));
     TRY(measure_copy(device, &copy, err));
     output_print(out, "graft          " GRAFT_VERSION " (" GRAFT_BUILD ")\n");
@@ -26,6 +27,8 @@ static enum status examine(struct device *device, struct output *out, struct err
         output_print(out, "bfloat16       not in hardware: computed as float32\n");
     }
     output_print(out, "copy, 1 thread %.1f GB/s\n", copy);
+    gemm_library(library);
+    output_print(out, "products       %s\n", library);
     output_print(out, "GPU            this build has no GPU support\n");
     return OK;
 }

@@ -1,7 +1,7 @@
 /* THE forward of every decoder-only family.
  *
  *     h = embed(ids);  per layer:  h += o(attention(rope(q(n)), rope(k(n)), v(n))), n = rmsnorm(h);   h += down(act(gate(n)) * up(n)), n = rmsnorm(h)
- *     hidden = rmsnorm(h of the selected rows);  logits = hidden head^T
+ *     hidden = rmsnorm(h);  logits = hidden head^T;  behind the attention of the last layer h has the selected rows only
  *
  * Residuals are added by the projections themselves (linear's `onto`). Adapters see every projection through project() and every other weight through weight().
  */
@@ -68,7 +68,17 @@ static struct tensor *remember(struct pass *p, struct tensor *cached, struct ten
     return cached;
 }
 
-static struct tensor *attention_block(struct pass *p, int layer, struct tensor *x, struct tensor *onto)
+/* Behind the last attention only the selected rows are of use: the others go no further. */
+static void leave_rows_behind(struct pass *p, struct tensor **attended, struct tensor **h)
+{
+    *attended = take_rows(p->g, *attended, p->selected);
+    *h = take_rows(p->g, *h, p->selected);
+    if (p->row_key)
+        p->row_key = take_rows(p->g, p->row_key, p->selected);
+}
+
+/* h grows by what its rows attend to; x is h behind the norm. */
+static void attention_block(struct pass *p, int layer, struct tensor *x, struct tensor **h)
 {
     const struct model_config *c = &p->model->config;
     struct heads heads = { (int)c->heads, (int)c->kv_heads, (int)c->head_size, (float)(1 / sqrt((double)c->head_size)), c->window };
@@ -79,7 +89,10 @@ static struct tensor *attention_block(struct pass *p, int layer, struct tensor *
         k = remember(p, p->cache->k[layer], k);
         v = remember(p, p->cache->v[layer], v);
     }
-    return project(p, layer, ATTENTION_OUT, attention(p->g, q, k, v, p->spans, NULL, NULL, heads), onto);
+    struct tensor *attended = attention(p->g, q, k, v, p->spans, NULL, NULL, heads);
+    if (layer == c->layers - 1)
+        leave_rows_behind(p, &attended, h);
+    *h = project(p, layer, ATTENTION_OUT, attended, *h);
 }
 
 static struct tensor *mlp(struct pass *p, int layer, struct tensor *x, struct tensor *onto)
@@ -91,12 +104,13 @@ static struct tensor *mlp(struct pass *p, int layer, struct tensor *x, struct te
 static struct tensor *block(struct pass *p, int layer, struct tensor *h)
 {
     const struct layer *l = &p->model->layer[layer];
-    h = attention_block(p, layer, norm(p, h, l->norm[0]), h);
+    attention_block(p, layer, norm(p, h, l->norm[0]), &h);
     return mlp(p, layer, norm(p, h, l->norm[1]), h);
 }
 
-struct tensor *decoder(struct pass *p)
+struct tensor *decoder(const struct pass *pass)
 {
+    struct pass walk = *pass, *p = &walk; /* its row keys change on the way, the caller's are inputs */
     const struct model *m = p->model;
     graph_segment(p->g, OUTSIDE);
     p->angles = rope_angles(p->g, p->positions, p->spans, m->inv_freq, m->dynamic_rope, m->rope_amplitude);
@@ -106,7 +120,7 @@ struct tensor *decoder(struct pass *p)
         h = block(p, layer, h);
     }
     graph_segment(p->g, OUTSIDE);
-    return norm(p, take_rows(p->g, h, p->selected), m->final_norm);
+    return norm(p, h, m->final_norm);
 }
 
 struct tensor *decoder_logits(struct pass *p, struct tensor *hidden)
@@ -119,7 +133,7 @@ struct tensor *decoder_logits(struct pass *p, struct tensor *hidden)
 static void refuse_updates_of_the_head(struct pass *p, struct tensor *hidden)
 {
     struct pass asked = *p;
-    asked.draw = NULL; /* dropout knows the batch's rows only, and its complaint would hide ours */
+    asked.draw = NULL; /* what is asked for here is not computed */
     struct tensor *y = graph_tensor(p->g, "logits", hidden->dtype, ACTIVATION, SELECTED, hidden->capacity, p->model->config.vocab);
     for (int i = 0; i < p->adapters; i++)
         if (p->seams[i]->linear && p->seams[i]->linear(p->seams[i]->self, &asked, &p->model->head_site, hidden, y) != y)

@@ -116,7 +116,7 @@ struct pass {
 struct pass pass_new(struct graph *g, const struct model *model, const struct seams *const *seams, int adapters, struct kv_cache *cache, bool training);
 
 /* THE forward of every decoder-only family: the final-normed hidden states of the selected rows, [SELECTED, width]. Each block is one recomputation segment. */
-struct tensor *decoder(struct pass *p);
+struct tensor *decoder(const struct pass *pass);
 /* [SELECTED, vocab] f32 */
 struct tensor *decoder_logits(struct pass *p, struct tensor *hidden);
 /* labels I32 [SELECTED, 1]; weight f32 [1, 1]. An adapter that updates the output of the head (a LoRA on lm_head) is an error of the graph here; in

@@ -11,6 +11,7 @@
 
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -347,4 +348,10 @@ enum status gemm(struct device *device, int64_t m, int64_t n, int64_t k, float a
     if (a.dtype == BF16 && b.dtype == BF16 && !a.transposed && m >= BF16_FEWEST_ROWS && cpu_has_bf16())
         return bf16_product(device, &p);
     return f32_product(device, &p);
+}
+
+void gemm_library(char name[64])
+{
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(name, 64, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
 }

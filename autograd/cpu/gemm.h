@@ -11,6 +11,8 @@
 /* What products keep between calls: library objects and one scratch per thread. Opened and closed with the device. Errors: NO_MEMORY, LIBRARY. */
 enum status gemm_open(struct device *device, struct error *err) MUST_USE;
 void gemm_close(struct device *device);
+/* Which library multiplies, with its version: "oneDNN 2.6.3". */
+void gemm_library(char name[64]);
 
 /* An operand: a row-major matrix whose rows are `stride` elements apart; transposed: its transpose is meant. */
 struct operand {
