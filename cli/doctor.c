@@ -52,6 +52,7 @@ static enum status run_doctor(struct cli *cli, const void *options)
 
 const struct command command_doctor = {
     .name = "doctor",
+    .summary = "what this machine computes with, and how fast",
     .bytes = sizeof(struct doctor_options),
     .run = run_doctor,
 };
