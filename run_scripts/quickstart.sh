@@ -37,10 +37,10 @@ print(f"\n{results[0]['exact_match']['count']} questions about stories that trai
 print(f"{'':24}{'base model':>14}{'with adapter':>14}")
 print(f"{'exact match':24}" + "".join(f"{r['exact_match']['mean']:14.1%}" for r in results))
 print(f"{'loss per answer token':24}" + "".join(f"{r['loss']['mean']:14.3f}" for r in results))
-print(f"\n{'question':24}{'wanted':20}{'base model':34}with adapter")
+print(f"\n{'question':32}{'wanted':20}{'base model':34}with adapter")
 for record, before, after in list(zip(records, *answers))[:3]:
     short = " ".join(before["answer"].split())
-    print(f"{record['instruction']:24}{record['response']:20}{short[:30] + ('..' if len(short) > 30 else ''):34}{after['answer'].strip()}")
+    print(f"{record['instruction']:32}{record['response']:20}{short[:30] + ('..' if len(short) > 30 else ''):34}{after['answer'].strip()}")
 PYTHON
 cat <<MORE
 

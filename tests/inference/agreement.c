@@ -181,7 +181,7 @@ static void window_and_adapter_change_the_logits(void **state)
         assert_true(relative_difference(whole, logits[2], 17 * vocab) > 0.05);
         if (window) {
             assert_true(relative_difference(logits[0], logits[1], 4 * vocab) < 2e-6);
-            assert_true(relative_difference(logits[0] + 4 * vocab, logits[1] + 4 * vocab, 13 * vocab) > 0.05);
+            assert_true(relative_difference(logits[0] + 4 * vocab, logits[1] + 4 * vocab, vocab) > 0.01); /* the first row whose window ends */
         }
         session_release(&base);
         tiny_run_close(&t);

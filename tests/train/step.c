@@ -73,11 +73,14 @@ static void micro_batches_change_rounding_only(void **state)
     struct tiny_run t;
     tiny_run_open(&t, &(struct tiny_model){ 0 }, with_dropout);
     const int64_t count = t.run.adapter->parameters->count;
-    const float *start = trained_state(&t), *all = NULL;
+    float *start = trained_state(&t);
+    const float *all = NULL;
     double loss = 0;
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct training_settings settings = t.run.config.training;
         settings.micro_batch_tokens = cases[i].tokens;
+        for (int64_t j = count; j < 2 * count; j++)
+            start[j] = (float)i; /* what an earlier step left there has no say */
         restore(&t, start);
         const struct step_result result = run_step(&t, &settings);
         const float *gradient = trained_state(&t) + count;
