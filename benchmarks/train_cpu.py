@@ -46,7 +46,7 @@ def run(command, first_line_of=None):
         return out.read().decode(), usage.ru_maxrss / 1024, first
 
 
-def configuration(folder, options, micro_batch_tokens):
+def configuration(folder, options):
     """graft's YAML for the work in folder; torch's AdamW decays by 0.01 unless told otherwise."""
     return f"""\
 model: {{path: model, dtype: {options.dtype}}}
@@ -60,7 +60,6 @@ training:
   shuffle: false
   max_steps: {options.steps + 1}
   batch_size: {options.batch}
-  micro_batch_tokens: {micro_batch_tokens}
   learning_rate: 1.0e-4
   lr_scheduler_type: constant
   weight_decay: 0.01
@@ -75,7 +74,7 @@ def train_with_graft(program, folder, options):
         lengths = [len(json.loads(line)["ids"]) for line in file]
     tokens = [sum(lengths[i:i + options.batch]) for i in range(0, len(lengths), options.batch)]
     with open(os.path.join(folder, "run.yaml"), "w") as file:
-        file.write(configuration(folder, options, max(tokens)))
+        file.write(configuration(folder, options))
     metrics = os.path.join(folder, "run", "metrics.jsonl")
     _, peak, first = run([program, "train", os.path.join(folder, "run.yaml"), "--device", "cpu", "--threads", str(options.threads), "--force"], metrics)
     with open(metrics) as file:

@@ -73,7 +73,7 @@ static const struct setting training_rows[] = {
       .offset = AT(micro_batch_tokens),
       .parse = parse_tokens,
       .print = print_tokens,
-      .help = "tokens computed at once, or auto (2048, or the longest sequence): memory and speed only" },
+      .help = "tokens computed at once, or auto (1024, or the longest sequence): memory and speed only" },
     { .name = "learning_rate", .type = SETTING_REAL, .offset = AT(learning_rate), .fallback = "5e-5", .min = 0, .max = 1e3, .help = "highest learning rate" },
     { .name = "lr_scheduler_type",
       .type = SETTING_CHOICE,

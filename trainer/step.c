@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { AUTO_MICRO_BATCH = 2048 };
+enum { AUTO_MICRO_BATCH = 1024 };
 
 static int64_t longest(const struct dataset *dataset)
 {
