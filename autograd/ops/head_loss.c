@@ -16,7 +16,13 @@
 #include <string.h>
 
 enum { X, W, BIAS, LABELS, LOSS_WEIGHT }; /* in: see ops.h */
-enum { LOSS, ROW_LOSS, GREEDY, LSE, DX }; /* out: lse [n, 1]: log-sum of each row; dx [n, width]: only if x wants a gradient */
+enum {
+    LOSS,
+    ROW_LOSS,
+    GREEDY,
+    LSE,
+    DX
+}; /* out: lse [n, 2]: largest logit, and log of the sum of exp(logit - largest); dx [n, width]: only if x wants a gradient */
 
 enum { LOGITS_BYTES = 32 << 20, LEAST_ROWS = 16, MOST_ROWS = 512, PIECE = 1024 };
 
@@ -32,7 +38,7 @@ struct head_loss head_loss(struct graph *g, struct tensor *x, struct tensor *w, 
     struct head_loss h = { .loss = output_fixed(n, LOSS, F32, 1, 1),
                            .row_loss = no_gradient(output(n, ROW_LOSS, F32, x, 1)),
                            .greedy = output(n, GREEDY, I32, x, 1) };
-    no_gradient(output(n, LSE, F32, x, 1));
+    no_gradient(output(n, LSE, F32, x, 2));
     if (g->gradients && x->wants_grad)
         no_gradient(output(n, DX, x->dtype, x, x->cols));
     return h;
@@ -107,12 +113,13 @@ static WIDE double sum_exp(const float *logits, int64_t vocab, float *largest, i
     return total;
 }
 
-/* Logits become dlogits. */
-static WIDE void logit_gradients(float *logits, int64_t vocab, float lse, int32_t label, float weight)
+/* Logits become dlogits. lse: the logarithm of the sum of exponentials in two parts, whose sum would round p - 1 away where p is almost 1. */
+static WIDE void logit_gradients(float *logits, int64_t vocab, const float *lse, int32_t label, float weight)
 {
+    const float top = lse[0], log_sum = lse[1];
 #pragma omp simd
     for (int64_t j = 0; j < vocab; j++)
-        logits[j] = exp_f32(logits[j] - lse) * weight;
+        logits[j] = exp_f32(logits[j] - top - log_sum) * weight;
     logits[label] -= weight;
 }
 
@@ -136,18 +143,19 @@ static void finish_rows(struct device *device, const struct chunk *c)
 {
     const struct node *n = c->n;
     const int32_t *label = (const int32_t *)n->in[LABELS]->data + c->first;
-    float *lse = (float *)n->out[LSE]->data + c->first, *row_loss = (float *)n->out[ROW_LOSS]->data + c->first;
+    float *lse = (float *)n->out[LSE]->data + 2 * c->first, *row_loss = (float *)n->out[ROW_LOSS]->data + c->first;
     int32_t *greedy = (int32_t *)n->out[GREEDY]->data + c->first;
 #pragma omp parallel for schedule(dynamic) num_threads(device->threads) if (c->rows > 1)
     for (int64_t r = 0; r < c->rows; r++) {
         float *logits = c->logits + r * c->vocab, largest;
         add_bias(logits, n->in[BIAS]);
         double log_sum = log(sum_exp(logits, c->vocab, &largest, &greedy[r]));
-        lse[r] = (float)((double)largest + log_sum);
+        lse[2 * r] = largest;
+        lse[2 * r + 1] = (float)log_sum;
         row_loss[r] = (float)((double)largest - (double)logits[label[r]] + log_sum);
         if (!n->out[DX])
             continue;
-        logit_gradients(logits, c->vocab, lse[r], label[r], c->weight);
+        logit_gradients(logits, c->vocab, lse + 2 * r, label[r], c->weight);
         if (shrinks(n))
             shrink_row(logits, c->vocab);
     }
@@ -234,12 +242,12 @@ static enum status head_gradients(struct device *device, const struct chunk *c, 
     const struct node *n = c->n;
     const struct tensor *x = n->in[X], *dw = wants(n, W) ? n->in[W]->grad : NULL;
     const int32_t *label = (const int32_t *)n->in[LABELS]->data + c->first;
-    const float *lse = (const float *)n->out[LSE]->data + c->first;
+    const float *lse = (const float *)n->out[LSE]->data + 2 * c->first;
     TRY(make_logits(device, c));
 #pragma omp parallel for schedule(dynamic) num_threads(device->threads)
     for (int64_t r = 0; r < c->rows; r++) {
         add_bias(c->logits + r * c->vocab, n->in[BIAS]);
-        logit_gradients(c->logits + r * c->vocab, c->vocab, lse[r], label[r], c->weight);
+        logit_gradients(c->logits + r * c->vocab, c->vocab, lse + 2 * r, label[r], c->weight);
     }
     if (wants(n, BIAS))
         bias_gradient(device, c, n->in[BIAS]->grad, add_bias_too);

@@ -47,14 +47,15 @@ static void one_row(struct op_values *v, int64_t r)
     for (int64_t o = 0; o < vocab; o++)
         sum += exp(logit[o] - largest);
     of_label = logit[label];
-    v->out[LSE][r] = largest + log(sum);
-    v->out[ROW_LOSS][r] = v->out[LSE][r] - of_label;
+    v->out[LSE][2 * r] = largest;
+    v->out[LSE][2 * r + 1] = log(sum);
+    v->out[ROW_LOSS][r] = largest + log(sum) - of_label;
     v->out[GREEDY][r] = (double)greedy;
     v->out[LOSS][0] += weight * v->out[ROW_LOSS][r];
     for (int64_t i = 0; v->out[DX] && i < width; i++) {
         double dx = 0;
         for (int64_t o = 0; o < vocab; o++)
-            dx += weight * (exp(logit[o] - v->out[LSE][r]) - (o == label)) * v->in[W][o * width + i];
+            dx += weight * (exp(logit[o] - largest - log(sum)) - (o == label)) * v->in[W][o * width + i];
         v->out[DX][r * width + i] = dx;
     }
 }
