@@ -31,7 +31,7 @@ struct tensor *copies_weight(const struct copies *copies, struct pass *p, struct
     const bool head = w == p->model->embed && asked_as_head(p);
     for (int i = 0; i < copies->count; i++)
         if (strcmp(copies->copy[i].frozen->name, w->name) == 0 && copies->copy[i].head == head)
-            return cast(p->g, copies->copy[i].value, w->dtype);
+            return cast(p->g, copies->copy[i].value, p->model->dtype);
     return w;
 }
 

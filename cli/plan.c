@@ -64,10 +64,9 @@ static enum status report(struct run *run, const struct plan_command_options *o,
     struct arena *arena = run->arena;
     struct capacity capacity = step_capacity(&run->train, &run->config.training);
     const struct parameters *parameters = run->adapter->parameters;
-    size_t mapped, converted, trained = (size_t)parameters->count * sizeof(float);
+    size_t mapped = run->model.mapped_bytes, converted = run->model.converted_bytes, trained = (size_t)parameters->count * sizeof(float);
     bool recompute;
     struct forward forward;
-    TRY(model_weight_bytes(arena, &run->model_config, run->model.dtype, &mapped, &converted, err));
     TRY(step_forward(&forward, &recompute, arena, &run->session, capacity, run->config.training.recompute, err));
     const struct program *p = forward.program;
     struct shares shares = shares_at_peak(p);

@@ -64,6 +64,7 @@ struct model {
     struct tensor **tensor; /* every weight, .name as in the live Hugging Face model ("model.layers.0.mlp.up_proj.weight") */
     int tensors;
     struct safetensors_set files;
+    struct source *source;                /* of each tensor: where it lies in the files */
     size_t mapped_bytes, converted_bytes; /* used in place, and copied because of dtype or alignment */
     struct device *device;
     void *converted; /* device memory of converted_bytes */
@@ -75,14 +76,16 @@ enum status model_dtype(const char *setting, const struct model_config *config, 
 
 /* Tensors with shapes and names but without data: enough to record and plan. */
 enum status model_describe(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;
-/* model_describe() plus data from the folder's safetensors. Missing, unexpected and misshapen tensors are BAD_MODEL, by name. A stored lm_head of a tied model
- * must equal the embedding. */
+/* model_describe() plus where every tensor lies in the folder's safetensors, and mapped_bytes and converted_bytes; reads headers only. A matrix that a file
+ * keeps in a narrower dtype than computation keeps it in memory. Missing, unexpected and misshapen tensors are BAD_MODEL, by name. A stored lm_head of a tied
+ * model must equal the embedding. On failure there is nothing to release. */
+enum status model_locate(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;
+/* Gives a located model its data: maps what is used in place, converts the rest. */
+enum status model_fill(struct model *model, struct arena *arena, struct device *device, struct error *err) MUST_USE;
+/* Both. */
 enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device,
                        struct error *err) MUST_USE;
 void model_release(struct model *model); /* safe on a zeroed struct */
-/* Bytes that model_load will map and convert, without reading tensor data (headers only). */
-enum status model_weight_bytes(struct arena *arena, const struct model_config *config, enum dtype dtype, size_t *mapped, size_t *converted,
-                               struct error *err) MUST_USE;
 /* SHA-256 over names, dtypes, shapes and bytes of all weights as stored. */
 enum status model_hash(const struct model *model, char hex[65], struct error *err) MUST_USE;
 

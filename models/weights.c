@@ -1,7 +1,8 @@
 /* Bytes for a described model, from the safetensors of its folder.
  *
- * What the file stores in the dtype of computation is used where it lies in the mapping; everything else is widened or narrowed once, into one allocation.
- * A file must hold exactly the tensors of its configuration: a tensor that nobody asks for means that the model is another one than graft would compute.
+ * What the file stores in the dtype of computation is used where it lies in the mapping, and so are the matrices of a narrower file: products and embeddings
+ * widen what they read. Everything else is converted once, into one allocation. A file must hold exactly the tensors of its configuration: a tensor that nobody
+ * asks for means that the model is another one than graft would compute.
  */
 #include "autograd/cpu/rows.h"
 #include "models/family.h"
@@ -13,7 +14,7 @@
 
 /* Where a tensor of the model is stored. */
 struct source {
-    const struct tensor *tensor;
+    struct tensor *tensor;
     const struct safetensor *stored;
     const struct safetensors *file;
     enum dtype dtype;
@@ -63,12 +64,20 @@ static enum status check_shape(const struct source *source, struct error *err)
                      source->file->map.path, stored->name, shape_text(is, stored->rank, stored->shape), shape_text(should, rank, shape + first));
 }
 
+/* Products and embeddings widen what they read, so a matrix of a narrow file serves f32 arithmetic where it lies. */
+static enum dtype dtype_in_memory(const struct tensor *t, enum dtype stored)
+{
+    return t->rows > 1 && t->dtype == F32 ? stored : t->dtype;
+}
+
 static enum status read_dtype(struct source *source, struct error *err)
 {
     static const char *const names[] = { [F32] = "F32", [BF16] = "BF16", [F16] = "F16" };
     for (size_t i = 0; i < COUNT(names); i++)
         if (text_equal(names[i], source->stored->dtype)) {
             source->dtype = (enum dtype)i;
+            if ((uintptr_t)source->stored->data % dtype_bytes(source->dtype) == 0)
+                source->tensor->dtype = dtype_in_memory(source->tensor, source->dtype);
             source->in_place = source->dtype == source->tensor->dtype && (uintptr_t)source->stored->data % dtype_bytes(source->dtype) == 0;
             return OK;
         }
@@ -159,22 +168,22 @@ static size_t aligned(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
-/* Opens the files, finds every tensor in them and counts bytes. On failure too, the files are the model's to close. */
-static enum status resolve(struct model *model, struct arena *arena, struct source **source, struct error *err)
+/* Opens the files, finds every tensor in them and counts bytes. */
+static enum status resolve(struct model *model, struct arena *arena, struct error *err)
 {
     TRY(safetensors_set_open(&model->files, arena, model->config.folder, "model", err));
-    *source = NEW_ARRAY(arena, model->tensors, struct source);
-    TRY(find_sources(model, *source, err));
-    TRY(refuse_unexpected(model, arena, *source, err));
+    model->source = NEW_ARRAY(arena, model->tensors, struct source);
+    TRY(find_sources(model, model->source, err));
+    TRY(refuse_unexpected(model, arena, model->source, err));
     model->converted_bytes = aligned(tensor_bytes(model->inv_freq));
     for (int i = 0; i < model->tensors; i++) {
         size_t bytes = tensor_bytes(model->tensor[i]);
-        if ((*source)[i].in_place)
+        if (model->source[i].in_place)
             model->mapped_bytes += bytes;
         else
             model->converted_bytes += aligned(bytes);
     }
-    return OK;
+    return check_tied_head(model, &model->source[0], err); /* model_describe() begins with the embedding */
 }
 
 /* By blocks through the cache: stored bytes (perhaps misaligned) to f32 to the dtype of computation. */
@@ -194,22 +203,33 @@ static void convert(struct device *device, void *to, const struct source *source
     }
 }
 
-static enum status give_data(struct model *model, struct arena *arena, const struct source *source, struct error *err)
+enum status model_locate(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err)
 {
-    TRY(device_allocate(model->device, "weights in the dtype of computation", model->converted_bytes, &model->converted, err));
+    TRY(model_describe(model, arena, config, dtype, err));
+    enum status status = resolve(model, arena, err);
+    if (status != OK)
+        model_release(model);
+    return status;
+}
+
+enum status model_fill(struct model *model, struct arena *arena, struct device *device, struct error *err)
+{
+    TRY(device_allocate(device, "weights in the dtype of computation", model->converted_bytes, &model->converted, err));
+    model->device = device;
     float *inv_freq = NEW_ARRAY(arena, model->inv_freq->cols, float);
     model->rope_amplitude = rope_frequencies(&model->config, inv_freq);
     model->inv_freq->data = model->converted;
-    tensor_upload(model->device, model->inv_freq, inv_freq);
+    tensor_upload(device, model->inv_freq, inv_freq);
     char *free_bytes = (char *)model->converted + aligned(tensor_bytes(model->inv_freq));
     for (int i = 0; i < model->tensors; i++) {
         struct tensor *t = model->tensor[i];
-        if (source[i].in_place) {
-            t->data = (void *)(uintptr_t)source[i].stored->data; /* the mapping is read-only, and so are weights */
+        const struct source *source = &model->source[i];
+        if (source->in_place) {
+            t->data = (void *)(uintptr_t)source->stored->data; /* the mapping is read-only, and so are weights */
             continue;
         }
         t->data = free_bytes;
-        convert(model->device, t->data, &source[i]);
+        convert(device, t->data, source);
         free_bytes += aligned(tensor_bytes(t));
     }
     return OK;
@@ -217,14 +237,8 @@ static enum status give_data(struct model *model, struct arena *arena, const str
 
 enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device, struct error *err)
 {
-    struct source *source = NULL;
-    TRY(model_describe(model, arena, config, dtype, err));
-    model->device = device;
-    enum status status = resolve(model, arena, &source, err);
-    if (status == OK)
-        status = check_tied_head(model, &source[0], err); /* model_describe() begins with the embedding */
-    if (status == OK)
-        status = give_data(model, arena, source, err);
+    TRY(model_locate(model, arena, config, dtype, err));
+    enum status status = model_fill(model, arena, device, err);
     if (status != OK)
         model_release(model);
     return status;
@@ -236,18 +250,6 @@ void model_release(struct model *model)
         device_release(model->device, model->converted, model->converted_bytes);
     safetensors_set_close(&model->files);
     *model = (struct model){ 0 };
-}
-
-enum status model_weight_bytes(struct arena *arena, const struct model_config *config, enum dtype dtype, size_t *mapped, size_t *converted, struct error *err)
-{
-    struct model model;
-    struct source *source = NULL;
-    TRY(model_describe(&model, arena, config, dtype, err));
-    enum status status = resolve(&model, arena, &source, err);
-    *mapped = model.mapped_bytes;
-    *converted = model.converted_bytes;
-    model_release(&model);
-    return status;
 }
 
 /* A hash of hashes: one line per tensor, in the order of the walk. */

@@ -57,10 +57,9 @@ enum status run_open(struct run *run, struct arena *arena, struct device *device
     TRY(run_open_data(run, err));
     TRY(run_gate(run, err));
     count_steps(run);
+    TRY(model_locate(&run->model, arena, &run->model_config, dtype, err));
     if (weights)
-        TRY(model_load(&run->model, arena, &run->model_config, dtype, device, err));
-    else
-        TRY(model_describe(&run->model, arena, &run->model_config, dtype, err));
+        TRY(model_fill(&run->model, arena, device, err));
     TRY(adapter_new(&run->adapter, arena, run->config.adapter, run->config.folder, &run->model, err));
     if (weights)
         TRY(adapter_start(run->adapter, arena, &run->model, device, true, (uint64_t)run->config.training.seed, err));
