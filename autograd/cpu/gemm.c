@@ -136,7 +136,7 @@ static void library_product(int64_t m, int64_t n, int64_t k, float alpha, const 
 void gemm_tile(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
                bool b_transposed, float beta, float *c, int64_t c_stride)
 {
-    enum { SMALL = 20 * 20 * 20, SMALL_TRANSPOSED = 64 * 64 * 64, FEW_ROWS = 8 }; /* where the library overtakes, measured */
+    enum { SMALL = 20 * 20 * 20, SMALL_TRANSPOSED = 32 * 32 * 32, FEW_ROWS = 8 }; /* where the library overtakes, measured */
     int64_t work = m * n * k;
     if (m == 0 || n == 0)
         return;

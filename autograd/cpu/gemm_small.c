@@ -1,17 +1,19 @@
 /* Products too small or too thin for the library.
  *
+ * Vectors have 8 lanes on every CPU: wider ones would be slower where the compiler has to break them up, and sums have the same order everywhere.
+ *
  * small_product: b is seen in panels of PANEL columns, k runs in blocks, and a micro kernel keeps MICRO x PANEL sums in registers (MICRO is what 16 vector
- * registers hold). A missing row is another row computed twice and not stored; a missing column is a zero of the packed panel. thin_product: few rows against
- * many weight rows, one dot product each; a weight row is read once, front to back, as memory likes it.
+ * registers hold, two to a row). A missing row is another row computed twice and not stored; a missing column is a zero of the packed panel. thin_product: few
+ * rows against many weight rows, one dot product each; a weight row is read once, front to back, as memory likes it.
  */
 #include "autograd/cpu/gemm_parts.h"
 #include "autograd/cpu/rows.h"
 
 #include <string.h>
 
-enum { PANEL = 16, MICRO = 6, BLOCK = 256, CHUNK = 1024 };
+enum { LANES = 8, PANEL = 2 * LANES, MICRO = 6, BLOCK = 256, CHUNK = 1024 };
 
-typedef float vector __attribute__((vector_size(PANEL * sizeof(float)), aligned(sizeof(float)), may_alias));
+typedef float vector __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 struct block {
     const float *a, *b; /* a: first row of the block's columns; b [k, PANEL] with rows b_stride apart */
@@ -22,18 +24,24 @@ struct block {
     int64_t c_stride;
 };
 
-static inline __attribute__((always_inline)) void store(const struct block *s, int64_t row, const vector *sum)
+static inline __attribute__((always_inline)) void store_lanes(const struct block *s, float *c, vector sum)
+{
+    vector value = sum * s->alpha;
+    if (s->beta != 0)
+        value += *(const vector *)c;
+    *(vector *)c = value;
+}
+
+static inline __attribute__((always_inline)) void store(const struct block *s, int64_t row, vector left, vector right)
 {
     float *c = s->c + row * s->c_stride;
     if (s->columns == PANEL) {
-        vector value = *sum * s->alpha;
-        if (s->beta != 0)
-            value += *(const vector *)c;
-        *(vector *)c = value;
+        store_lanes(s, c, left);
+        store_lanes(s, c + LANES, right);
         return;
     }
     for (int64_t j = 0; j < s->columns; j++)
-        c[j] = s->alpha * (*sum)[j] + (s->beta != 0 ? c[j] : 0);
+        c[j] = s->alpha * (j < LANES ? left[j] : right[j - LANES]) + (s->beta != 0 ? c[j] : 0);
 }
 
 /* Rows first .. first + MICRO, of which `live` exist. */
@@ -42,21 +50,22 @@ static inline __attribute__((always_inline)) void micro_kernel(const struct bloc
     const float *a[MICRO];
     for (int i = 0; i < MICRO; i++)
         a[i] = s->a + (first + (i < live ? i : live - 1)) * s->a_row;
-    vector c0 = { 0 }, c1 = { 0 }, c2 = { 0 }, c3 = { 0 }, c4 = { 0 }, c5 = { 0 };
+    vector l0 = { 0 }, l1 = { 0 }, l2 = { 0 }, l3 = { 0 }, l4 = { 0 }, l5 = { 0 };
+    vector r0 = { 0 }, r1 = { 0 }, r2 = { 0 }, r3 = { 0 }, r4 = { 0 }, r5 = { 0 };
     const float *b = s->b;
     for (int64_t p = 0; p < s->k; p++, b += s->b_stride) {
-        vector v = *(const vector *)b;
+        vector left = *(const vector *)b, right = *(const vector *)(b + LANES);
         int64_t at = p * s->a_column;
-        c0 += a[0][at] * v;
-        c1 += a[1][at] * v;
-        c2 += a[2][at] * v;
-        c3 += a[3][at] * v;
-        c4 += a[4][at] * v;
-        c5 += a[5][at] * v;
+        l0 += a[0][at] * left, r0 += a[0][at] * right;
+        l1 += a[1][at] * left, r1 += a[1][at] * right;
+        l2 += a[2][at] * left, r2 += a[2][at] * right;
+        l3 += a[3][at] * left, r3 += a[3][at] * right;
+        l4 += a[4][at] * left, r4 += a[4][at] * right;
+        l5 += a[5][at] * left, r5 += a[5][at] * right;
     }
-    const vector *sum[MICRO] = { &c0, &c1, &c2, &c3, &c4, &c5 };
+    const vector left[MICRO] = { l0, l1, l2, l3, l4, l5 }, right[MICRO] = { r0, r1, r2, r3, r4, r5 };
     for (int i = 0; i < live; i++)
-        store(s, first + i, sum[i]);
+        store(s, first + i, left[i], right[i]);
 }
 
 static inline __attribute__((always_inline)) void pack(float *to, const float *b, int64_t k, int64_t columns, int64_t row_step, int64_t column_step)
@@ -98,13 +107,13 @@ WIDE void small_product(int64_t m, int64_t n, int64_t k, float alpha, const floa
     } while (p < k);
 }
 
-typedef float quarter __attribute__((vector_size(PANEL * sizeof(float) / 4), aligned(sizeof(float)), may_alias));
+typedef float half __attribute__((vector_size(LANES * sizeof(float) / 2), aligned(sizeof(float)), may_alias));
 
 static inline __attribute__((always_inline)) float sum_of(vector v)
 {
     const float *f = (const float *)&v;
-    quarter q = (*(const quarter *)f + *(const quarter *)(f + 4)) + (*(const quarter *)(f + 8) + *(const quarter *)(f + 12));
-    return (q[0] + q[1]) + (q[2] + q[3]);
+    half h = *(const half *)f + *(const half *)(f + LANES / 2);
+    return (h[0] + h[1]) + (h[2] + h[3]);
 }
 
 /* One row of x: four sums, so that none waits for the one before. */
@@ -112,13 +121,13 @@ static inline __attribute__((always_inline)) void dot(float *out, const float *x
 {
     vector s0 = { 0 }, s1 = { 0 }, s2 = { 0 }, s3 = { 0 };
     int64_t p = 0;
-    for (; p + 4 * PANEL <= k; p += 4 * PANEL) {
+    for (; p + 4 * LANES <= k; p += 4 * LANES) {
         s0 += *(const vector *)(x + p) * *(const vector *)(w + p);
-        s1 += *(const vector *)(x + p + PANEL) * *(const vector *)(w + p + PANEL);
-        s2 += *(const vector *)(x + p + 2 * PANEL) * *(const vector *)(w + p + 2 * PANEL);
-        s3 += *(const vector *)(x + p + 3 * PANEL) * *(const vector *)(w + p + 3 * PANEL);
+        s1 += *(const vector *)(x + p + LANES) * *(const vector *)(w + p + LANES);
+        s2 += *(const vector *)(x + p + 2 * LANES) * *(const vector *)(w + p + 2 * LANES);
+        s3 += *(const vector *)(x + p + 3 * LANES) * *(const vector *)(w + p + 3 * LANES);
     }
-    for (; p + PANEL <= k; p += PANEL)
+    for (; p + LANES <= k; p += LANES)
         s0 += *(const vector *)(x + p) * *(const vector *)(w + p);
     float rest = 0;
     for (; p < k; p++)
@@ -132,7 +141,7 @@ static inline __attribute__((always_inline)) void dot4(float *out, const float *
     const float *x1 = x + x_stride, *x2 = x1 + x_stride, *x3 = x2 + x_stride;
     vector s0 = { 0 }, s1 = { 0 }, s2 = { 0 }, s3 = { 0 };
     int64_t p = 0;
-    for (; p + PANEL <= k; p += PANEL) {
+    for (; p + LANES <= k; p += LANES) {
         vector v = *(const vector *)(w + p);
         s0 += *(const vector *)(x + p) * v;
         s1 += *(const vector *)(x1 + p) * v;
