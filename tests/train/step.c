@@ -14,7 +14,8 @@
 
 enum { MOST_SEQUENCES = 8 };
 
-static const char *const with_dropout[] = { "adapter.lora_dropout=0.2", NULL };
+/* An update as large as the weights makes a random network amplify rounding: it is smaller here. */
+static const char *const with_dropout[] = { "adapter.lora_dropout=0.2", "adapter.lora_alpha=1.5", NULL };
 
 static void assert_fine(struct tiny_run *t, enum status status)
 {
