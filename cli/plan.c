@@ -1,7 +1,6 @@
 /* graft plan: what a run will need, from the configuration and the headers of its files, without loading weights. */
 #include "cli/commands.h"
 #include "common/files.h"
-#include "trainer/memory.h"
 #include "trainer/run.h"
 
 struct plan_command_options {
@@ -61,31 +60,34 @@ static void list_steps(const struct program *p, struct output *out)
 
 static enum status report(struct run *run, const struct plan_command_options *o, struct output *out, struct error *err)
 {
-    struct arena *arena = run->arena;
-    struct capacity capacity = step_capacity(&run->train, &run->config.training);
-    const struct parameters *parameters = run->adapter->parameters;
-    size_t mapped = run->model.mapped_bytes, converted = run->model.converted_bytes, trained = (size_t)parameters->count * sizeof(float);
-    bool recompute;
+    const struct budget *budget = &run->budget;
+    const struct needs *needs = &budget->needs;
+    struct training_settings chosen = run->config.training;
+    chosen.micro_batch_tokens = budget->micro_batch_tokens;
+    struct capacity capacity = step_capacity(&run->train, &chosen);
     struct forward forward;
-    TRY(step_forward(&forward, &recompute, arena, &run->session, capacity, run->config.training.recompute, err));
+    TRY(forward_new(&forward, run->arena, &run->session, FOR_TRAINING, capacity, NULL, budget->recompute, err));
     const struct program *p = forward.program;
     struct shares shares = shares_at_peak(p);
     const struct step *peak = &p->step[p->peak_step];
     output_print(out, "%s, %s, %lld values, %lld trained; %lld rows at once, %lld steps of the optimizer\n", run->model_config.model_type,
-                 dtype_name(run->model.dtype), (long long)model_config_size(&run->model_config), (long long)parameters_size(parameters),
+                 dtype_name(run->model.dtype), (long long)model_config_size(&run->model_config), (long long)parameters_size(run->adapter->parameters),
                  (long long)capacity.rows, (long long)run->steps);
-    line(out, "weights, mapped", mapped, "used in place; shared with other processes");
-    line(out, "weights, converted", converted, "copied into the dtype of computation");
-    line(out, "parameters", trained, "");
-    line(out, "gradients", trained, "");
-    line(out, "moments", 2 * trained, "");
-    line(out, "activations (arena)", p->arena_bytes, recompute ? "recomputed per block" : "nothing recomputed");
+    line(out, "program and data", needs->program, "resident before weights are read");
+    line(out, "weights, mapped", needs->mapped, "used in place; shared with other processes");
+    line(out, "weights, converted", needs->converted, "copied into the dtype of computation");
+    line(out, "parameters", needs->parameters / 4, "");
+    line(out, "gradients", needs->parameters / 4, "");
+    line(out, "moments", needs->parameters / 2, "");
+    line(out, "activations (arena)", needs->training, budget->recompute ? "recomputed per block" : "nothing recomputed");
     line(out, "  inputs", shares.inputs, "at the fullest step");
     line(out, "  activations", shares.activations, "");
     line(out, "  gradients", shares.gradients, "");
     line(out, "  scratch", shares.scratch, "");
-    line(out, "sum", mapped + converted + 4 * trained + p->arena_bytes, "");
-    line(out, "available", memory_available(), "");
+    if (run->eval.count)
+        line(out, "evaluation (arena)", needs->evaluation, "in the same place: the larger counts");
+    line(out, "peak", needs->sum, "");
+    line(out, "limit", budget->limit, run->config.training.memory_limit > 0 ? "training.memory_limit" : "what is free, and what the program has");
     output_print(out, "  fullest at step %d of %d: %s of %s\n", p->peak_step, p->count, peak->what == BACKWARD ? "backward" : "forward", peak->node->op->name);
     if (o->steps)
         list_steps(p, out);

@@ -21,6 +21,15 @@ void dataset_order(int64_t *order, int64_t count, uint64_t seed, int64_t epoch, 
         order[i] = i;
 }
 
+int64_t dataset_longest(const struct sequence *sequence, int64_t count)
+{
+    int64_t most = 1;
+    for (int64_t i = 0; i < count; i++)
+        if (sequence[i].count > most)
+            most = sequence[i].count;
+    return most;
+}
+
 int64_t micro_batches(const struct sequence *const *sequence, int64_t count, int64_t micro_batch_tokens, int64_t *first)
 {
     int64_t batches = 0, rows = 0;

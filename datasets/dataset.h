@@ -74,6 +74,9 @@ enum status dataset_gate(const struct dataset *dataset, const struct data_settin
 /* Order of training: a permutation per epoch from (seed, epoch) alone; identity if !shuffle. */
 void dataset_order(int64_t *order, int64_t count, uint64_t seed, int64_t epoch, bool shuffle);
 
+/* The most ids of a sequence; 1 if there is none. */
+int64_t dataset_longest(const struct sequence *sequence, int64_t count);
+
 /* Sequences of one optimizer step -> micro-batches: a rule that knows only the sequences and micro_batch_tokens. first[i] .. first[i + 1] are the sequences of
  * micro-batch i; a sequence longer than micro_batch_tokens gets a micro-batch of its own. first has room for count + 1. Returns the number of micro-batches. */
 int64_t micro_batches(const struct sequence *const *sequence, int64_t count, int64_t micro_batch_tokens, int64_t *first);

@@ -12,15 +12,6 @@ struct walk {
     void *self;
 };
 
-static int64_t longest(const struct sequence *sequence, int64_t count)
-{
-    int64_t most = 1;
-    for (int64_t i = 0; i < count; i++)
-        if (sequence[i].count > most)
-            most = sequence[i].count;
-    return most;
-}
-
 static void visit_all(const struct walk *walk, const struct batch *batch, int64_t first, const float *row_loss, const int32_t *greedy)
 {
     int64_t begin = 0;
@@ -33,28 +24,37 @@ static void visit_all(const struct walk *walk, const struct batch *batch, int64_
     }
 }
 
+struct capacity loss_capacity(const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens)
+{
+    int64_t rows = dataset_longest(sequence, count), held = 0, tokens = 0, sequences = 1;
+    if (rows < micro_batch_tokens)
+        rows = micro_batch_tokens;
+    for (int64_t i = 0; i < count; i++) { /* as micro_batches() cuts */
+        if (sequence[i].count > micro_batch_tokens - tokens)
+            held = tokens = 0;
+        tokens += sequence[i].count;
+        held++;
+        sequences = held > sequences ? held : sequences;
+    }
+    return (struct capacity){ rows, rows, sequences };
+}
+
 static enum status walk_batches(const struct walk *walk, struct error *err)
 {
     if (walk->count == 0)
         return OK;
     struct arena *arena = arena_create_like(walk->session->arena);
-    int64_t rows = longest(walk->sequence, walk->count);
-    if (rows < walk->micro_batch_tokens)
-        rows = walk->micro_batch_tokens;
+    const struct capacity capacity = loss_capacity(walk->sequence, walk->count, walk->micro_batch_tokens);
     const struct sequence **pointer = NEW_ARRAY(arena, walk->count, const struct sequence *);
     for (int64_t i = 0; i < walk->count; i++)
         pointer[i] = &walk->sequence[i];
     int64_t *first = NEW_ARRAY(arena, walk->count + 1, int64_t);
     int64_t batches = micro_batches(pointer, walk->count, walk->micro_batch_tokens, first);
-    int64_t most = 0;
-    for (int64_t b = 0; b < batches; b++)
-        if (first[b + 1] - first[b] > most)
-            most = first[b + 1] - first[b];
-    struct batch *batch = batch_new(arena, rows, most);
-    float *row_loss = NEW_ARRAY(arena, rows, float);
-    int32_t *greedy = NEW_ARRAY(arena, rows, int32_t);
+    struct batch *batch = batch_new(arena, capacity.rows, capacity.sequences);
+    float *row_loss = NEW_ARRAY(arena, capacity.rows, float);
+    int32_t *greedy = NEW_ARRAY(arena, capacity.rows, int32_t);
     struct forward forward;
-    enum status status = forward_new(&forward, arena, walk->session, FOR_LOSS, (struct capacity){ rows, rows, most }, NULL, false, err);
+    enum status status = forward_new(&forward, arena, walk->session, FOR_LOSS, capacity, NULL, false, err);
     for (int64_t b = 0; status == OK && b < batches; b++) {
         batch_fill(batch, pointer + first[b], first[b + 1] - first[b], 0);
         if (batch->selected == 0)

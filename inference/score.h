@@ -21,6 +21,8 @@ struct loss_sum {
     double loss, squares; /* sums of token losses and of their squares, f64 */
     int64_t tokens;
 };
+/* What loss_of_sequences() can hold at once. */
+struct capacity loss_capacity(const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens);
 /* micro_batch_tokens bounds the rows of a batch (a longer sequence still runs alone). */
 enum status loss_of_sequences(struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens, struct loss_sum *sum,
                               struct error *err) MUST_USE;

@@ -29,6 +29,11 @@ size_t memory_available(void)
     return available;
 }
 
+size_t memory_resident(void)
+{
+    return read_number("/proc/self/status", "VmRSS: %" SCNu64) * 1024;
+}
+
 size_t memory_peak(void)
 {
     struct rusage usage;

@@ -6,6 +6,8 @@
 
 /* Bytes that could be used without swapping: the kernel's estimate, bounded by this process's control group. */
 size_t memory_available(void);
+/* Bytes that this process has resident now. */
+size_t memory_resident(void);
 /* Most bytes this process had resident so far. */
 size_t memory_peak(void);
 

@@ -58,13 +58,13 @@ enum status run_open(struct run *run, struct arena *arena, struct device *device
     TRY(run_gate(run, err));
     count_steps(run);
     TRY(model_locate(&run->model, arena, &run->model_config, dtype, err));
-    if (weights)
-        TRY(model_fill(&run->model, arena, device, err));
     TRY(adapter_new(&run->adapter, arena, run->config.adapter, run->config.folder, &run->model, err));
-    if (weights)
-        TRY(adapter_start(run->adapter, arena, &run->model, device, true, (uint64_t)run->config.training.seed, err));
     run->session = session_new(arena, device, &run->model, &run->adapter, 1);
-    return OK;
+    TRY(budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, &run->config.training, err));
+    if (!weights)
+        return OK;
+    TRY(model_fill(&run->model, arena, device, err));
+    return adapter_start(run->adapter, arena, &run->model, device, true, (uint64_t)run->config.training.seed, err);
 }
 
 void run_close(struct run *run)

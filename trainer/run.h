@@ -2,8 +2,8 @@
 #ifndef GRAFT_TRAINER_RUN_H
 #define GRAFT_TRAINER_RUN_H
 
+#include "trainer/budget.h"
 #include "trainer/config.h"
-#include "trainer/step.h"
 
 struct run {
     struct arena *arena;
@@ -15,6 +15,7 @@ struct run {
     struct adapter *adapter;
     struct dataset train, eval;
     struct session session;
+    struct budget budget;
     int64_t steps_per_epoch, steps;
 };
 
@@ -22,7 +23,8 @@ struct run {
 enum status run_open_data(struct run *run, struct error *err) MUST_USE;
 /* BAD_DATA if the data have what the configuration does not accept. */
 enum status run_gate(const struct run *run, struct error *err) MUST_USE;
-/* Configuration, model (with weights, or only described when !weights), data, adapter (sealed and started when weights). Close whatever the outcome. */
+/* Configuration, data, model, adapter, budget; and, when `weights`, the model's data and the adapter's start, which nothing before has touched. Close whatever
+ * the outcome. Errors: DOES_NOT_FIT before a weight is read, and all that the parts say. */
 enum status run_open(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count, bool weights,
                      struct error *err) MUST_USE;
 void run_close(struct run *run);

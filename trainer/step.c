@@ -1,50 +1,28 @@
 /* One optimizer step. */
 #include "trainer/step.h"
-#include "trainer/memory.h"
 
 #include <math.h>
 
 enum { AUTO_MICRO_BATCH = 1024 };
 
-static int64_t longest(const struct dataset *dataset)
+int64_t step_micro_batch_tokens(const struct dataset *train, const struct training_settings *settings)
 {
-    int64_t most = 1;
-    for (int64_t i = 0; i < dataset->count; i++)
-        if (dataset->sequence[i].count > most)
-            most = dataset->sequence[i].count;
-    return most;
-}
-
-static int64_t micro_batch_tokens(const struct dataset *train, const struct training_settings *settings)
-{
-    int64_t tokens = settings->micro_batch_tokens, most = longest(train);
-    if (!tokens)
-        tokens = most > AUTO_MICRO_BATCH ? most : AUTO_MICRO_BATCH;
-    return tokens;
+    int64_t longest = dataset_longest(train->sequence, train->count);
+    if (settings->micro_batch_tokens)
+        return settings->micro_batch_tokens;
+    return longest > AUTO_MICRO_BATCH ? longest : AUTO_MICRO_BATCH;
 }
 
 struct capacity step_capacity(const struct dataset *train, const struct training_settings *settings)
 {
-    int64_t most = longest(train), rows = micro_batch_tokens(train, settings);
+    int64_t longest = dataset_longest(train->sequence, train->count), rows = step_micro_batch_tokens(train, settings);
     int64_t batch = settings->batch_size < train->count ? settings->batch_size : train->count;
-    if (rows < most)
-        rows = most;
-    if (rows > batch * most)
-        rows = batch * most;
+    if (rows < longest)
+        rows = longest;
+    if (rows > batch * longest)
+        rows = batch * longest;
     int64_t sequences = batch < rows ? batch : rows;
     return (struct capacity){ .rows = rows, .selected = rows, .sequences = sequences };
-}
-
-enum status step_forward(struct forward *forward, bool *recompute, struct arena *arena, const struct session *session, struct capacity capacity, int choice,
-                         struct error *err)
-{
-    *recompute = choice == RECOMPUTE_ALWAYS;
-    TRY(forward_new(forward, arena, session, FOR_TRAINING, capacity, NULL, *recompute, err));
-    if (choice == RECOMPUTE_AUTO && forward->program->arena_bytes > memory_available()) {
-        *recompute = true;
-        TRY(forward_new(forward, arena, session, FOR_TRAINING, capacity, NULL, true, err));
-    }
-    return OK;
 }
 
 enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, struct parameters *parameters, const struct dataset *train,
@@ -62,11 +40,11 @@ enum status stepper_create(struct stepper *stepper, struct arena *arena, struct 
         .batch = batch_new(arena, capacity.rows, capacity.sequences),
         .row_loss = NEW_ARRAY(arena, capacity.selected, float),
         .first = NEW_ARRAY(arena, settings->batch_size + 1, int64_t),
-        .micro_batch_tokens = micro_batch_tokens(train, settings),
+        .micro_batch_tokens = step_micro_batch_tokens(train, settings),
         .seed = (uint64_t)settings->seed,
     };
     TRY(optimizer_create(&stepper->optimizer, arena, parameters, session->device, err));
-    return step_forward(&stepper->forward, &stepper->recompute, arena, session, capacity, settings->recompute, err);
+    return forward_new(&stepper->forward, arena, session, FOR_TRAINING, capacity, NULL, settings->recompute == RECOMPUTE_ALWAYS, err);
 }
 
 static enum status run_micro_batch(struct stepper *stepper, const struct feed *feed, double *loss, struct error *err)

@@ -20,7 +20,6 @@ struct stepper {
     int64_t *first; /* micro-batches */
     int64_t micro_batch_tokens;
     uint64_t seed;
-    bool recompute; /* as chosen */
 };
 
 struct step_result {
@@ -28,13 +27,12 @@ struct step_result {
     int64_t tokens, trained, micro_batches;
 };
 
+/* training.micro_batch_tokens, or what auto means where memory sets no bound. */
+int64_t step_micro_batch_tokens(const struct dataset *train, const struct training_settings *settings);
 /* What a step can need at most, from the data and the settings. */
 struct capacity step_capacity(const struct dataset *train, const struct training_settings *settings);
 
-/* The program of one micro-batch. choice is enum recompute: auto recomputes only if the plan does not fit into the memory that is available; *recompute says
- * what was chosen. */
-enum status step_forward(struct forward *forward, bool *recompute, struct arena *arena, const struct session *session, struct capacity capacity, int choice,
-                         struct error *err) MUST_USE;
+/* Recomputes only if settings->recompute says always: what auto means is the budget's choice. */
 enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, struct parameters *parameters, const struct dataset *train,
                            const struct training_settings *settings, struct error *err) MUST_USE;
 /* step counts from 1. A loss or gradient that is not finite is UNHEALTHY, says where, and leaves the parameters as they were. */

@@ -165,7 +165,10 @@ static enum status finish(struct loop *loop, enum status status, struct error *e
 static enum status begin(struct loop *loop, struct error *err)
 {
     struct run *run = loop->run;
-    TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter->parameters, &run->train, &run->config.training, err));
+    struct training_settings chosen = run->config.training;
+    chosen.micro_batch_tokens = run->budget.micro_batch_tokens;
+    chosen.recompute = run->budget.recompute ? RECOMPUTE_ALWAYS : RECOMPUTE_NEVER;
+    TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter->parameters, &run->train, &chosen, err));
     TRY(saves_begin(&loop->saves, run, loop->arena, err));
     loop->order = NEW_ARRAY(loop->arena, run->train.count, int64_t);
     loop->batch = NEW_ARRAY(loop->arena, run->config.training.batch_size, const struct sequence *);

@@ -31,7 +31,7 @@ refuse() {
     find "$work" | sort >"$work.before"
     (cd "$work" && "$graft" "$@" >"$work.out" 2>"$work.err" </dev/null) || got=$?
     find "$work" | sort >"$work.after"
-    sed -e "s#$work#WORK#g" -e "s#$root#ROOT#g" "$work.err" >"$work.said"
+    sed -e "s#$work#WORK#g" -e "s#$root#ROOT#g" -e 's/[0-9.]* [KMG]iB/SIZE/g' "$work.err" >"$work.said"
     [ "${GOLDEN-}" = write ] && cp "$work.said" "$golden/$name.txt"
     local wrong=""
     [ "$got" = "$status" ] || wrong="exit status $got, expected $status"
@@ -79,6 +79,7 @@ spoil out_of_range 's/r: 4/r: 0/'
 spoil quoted_number 's/max_steps: 1/max_steps: "1"/'
 spoil duplicate_key 's/max_steps: 1/max_steps: 1\n  max_steps: 2/'
 spoil missing_choice '/over_length/d'
+spoil memory_limit 's/max_steps: 1/max_steps: 1\n  memory_limit: 0.001/'
 spoil bad_choice 's/over_length: error/over_length: cut/'
 spoil tab 's/^  r: 4/\tr: 4/'
 spoil anchor 's/r: 4/r: \&x 4/'

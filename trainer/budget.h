@@ -1,0 +1,31 @@
+/* What a training run takes of the machine's memory, counted from its plan before a weight is read, and the choices that make it fit.
+ *
+ * The plan is the truth: the arena of a program is one allocation, so the sum is known to the byte but for what libraries keep (a few MiB per thread).
+ */
+#ifndef GRAFT_TRAINER_BUDGET_H
+#define GRAFT_TRAINER_BUDGET_H
+
+#include "trainer/step.h"
+
+/* Bytes. */
+struct needs {
+    size_t program;              /* resident before anything is loaded: code, data set, tokenizer */
+    size_t mapped, converted;    /* weights */
+    size_t parameters;           /* values, gradients and two moments */
+    size_t training, evaluation; /* arenas, of which the larger is allocated */
+    size_t sum;
+};
+
+struct budget {
+    size_t limit;               /* bytes this process may use: training.memory_limit, or what is free beside what it uses already */
+    int64_t micro_batch_tokens; /* as chosen */
+    bool recompute;
+    struct needs needs;
+};
+
+/* Chooses micro_batch_tokens and recompute where the settings leave them to graft: the largest micro-batch that fits without recomputing, else with it.
+ * session: of a located model and its adapter, weights not needed. Errors: DOES_NOT_FIT, naming the settings that would make it fit and what it took then. */
+enum status budget_choose(struct budget *budget, const struct session *session, const struct parameters *parameters, const struct dataset *train,
+                          const struct dataset *eval, const struct training_settings *settings, struct error *err) MUST_USE;
+
+#endif
