@@ -2,7 +2,6 @@
 #include "trainer/budget.h"
 #include "common/text.h"
 #include "inference/score.h"
-#include "trainer/memory.h"
 
 /* One combination of the two settings that trade memory for time. */
 struct candidate {
@@ -67,16 +66,15 @@ static enum status refuse(const struct budget *budget, const struct session *ses
 }
 
 enum status budget_choose(struct budget *budget, const struct session *session, const struct parameters *parameters, const struct dataset *train,
-                          const struct dataset *eval, const struct training_settings *settings, struct error *err)
+                          const struct dataset *eval, const struct training_settings *settings, struct memory memory, struct error *err)
 {
     struct candidate candidate[64];
-    const size_t program = memory_resident();
     const int count = candidates_of(train, settings, candidate);
-    *budget = (struct budget){ .limit = settings->memory_limit > 0 ? (size_t)(settings->memory_limit * 0x1p30) : memory_available() + program };
+    *budget = (struct budget){ .limit = settings->memory_limit > 0 ? (size_t)(settings->memory_limit * 0x1p30) : memory.available + memory.resident };
     for (int i = 0; i < count; i++) {
         budget->micro_batch_tokens = candidate[i].tokens;
         budget->recompute = candidate[i].recompute;
-        budget->needs = (struct needs){ .program = program };
+        budget->needs = (struct needs){ .program = memory.resident };
         TRY(count_needs(&budget->needs, session, parameters, train, eval, settings, candidate[i], err));
         if (budget->needs.sum <= budget->limit)
             return OK;

@@ -5,6 +5,7 @@
 #ifndef GRAFT_TRAINER_BUDGET_H
 #define GRAFT_TRAINER_BUDGET_H
 
+#include "trainer/memory.h"
 #include "trainer/step.h"
 
 /* Bytes. */
@@ -24,8 +25,9 @@ struct budget {
 };
 
 /* Chooses micro_batch_tokens and recompute where the settings leave them to graft: the largest micro-batch that fits without recomputing, else with it.
- * session: of a located model and its adapter, weights not needed. Errors: DOES_NOT_FIT, naming the settings that would make it fit and what it took then. */
+ * memory: as it was before weights were read. session: of a located model and its adapter, weights not needed. Errors: DOES_NOT_FIT, naming the settings that
+ * would make it fit and what it took then. */
 enum status budget_choose(struct budget *budget, const struct session *session, const struct parameters *parameters, const struct dataset *train,
-                          const struct dataset *eval, const struct training_settings *settings, struct error *err) MUST_USE;
+                          const struct dataset *eval, const struct training_settings *settings, struct memory memory, struct error *err) MUST_USE;
 
 #endif

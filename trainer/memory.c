@@ -40,3 +40,8 @@ size_t memory_peak(void)
     getrusage(RUSAGE_SELF, &usage);
     return (size_t)usage.ru_maxrss * 1024;
 }
+
+struct memory memory_now(void)
+{
+    return (struct memory){ .resident = memory_resident(), .available = memory_available() };
+}

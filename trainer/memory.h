@@ -4,6 +4,13 @@
 
 #include <stddef.h>
 
+/* What a budget is made of, in bytes. */
+struct memory {
+    size_t resident;  /* that this process has already */
+    size_t available; /* that it could have beside them */
+};
+
+struct memory memory_now(void);
 /* Bytes that could be used without swapping: the kernel's estimate, bounded by this process's control group. */
 size_t memory_available(void);
 /* Bytes that this process has resident now. */

@@ -60,7 +60,7 @@ enum status run_open(struct run *run, struct arena *arena, struct device *device
     TRY(model_locate(&run->model, arena, &run->model_config, dtype, err));
     TRY(adapter_new(&run->adapter, arena, run->config.adapter, run->config.folder, &run->model, err));
     run->session = session_new(arena, device, &run->model, &run->adapter, 1);
-    TRY(budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, &run->config.training, err));
+    TRY(budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, &run->config.training, memory_now(), err));
     if (!weights)
         return OK;
     TRY(model_fill(&run->model, arena, device, err));

@@ -11,7 +11,7 @@
 
 enum { RECORDS = 32, LENGTH = 128 };
 
-/* Records long and many enough for arenas of many MiB, beside which what a process happens to have resident hardly varies. */
+/* Records long and many enough for micro-batches of several sizes. */
 static void open_run(struct tiny_run *t)
 {
     tiny_run_open(t, &(struct tiny_model){ .width = 64, .mlp_width = 160, .vocab = 500 }, (const char *const[]){ "training.batch_size=32", NULL });
@@ -28,8 +28,9 @@ static enum status choose(struct tiny_run *t, struct budget *budget, double byte
     settings.memory_limit = bytes / 0x1p30;
     settings.micro_batch_tokens = tokens;
     settings.recompute = recompute;
+    const struct memory memory = { .resident = 10 << 20, .available = (size_t)1 << 40 }; /* the same whatever this process has */
     t->err = (struct error){ 0 };
-    return budget_choose(budget, &t->run.session, t->run.adapter->parameters, &t->run.train, &t->run.eval, &settings, &t->err);
+    return budget_choose(budget, &t->run.session, t->run.adapter->parameters, &t->run.train, &t->run.eval, &settings, memory, &t->err);
 }
 
 static size_t need(struct tiny_run *t, int64_t tokens, int recompute)
