@@ -6,6 +6,7 @@
 #include "common/safetensors.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 struct reading {
@@ -51,6 +52,10 @@ static enum status values_of(const struct reading *r, const struct safetensor *s
         memcpy(aligned, stored->data, (size_t)stored->bytes);
         widen(*values, aligned, dtype, count);
     }
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite((*values)[i]))
+            return fail_with(r->err, BAD_FILE, "%s: tensor '%s' holds %f at element %" PRId64,
+                             "the training that wrote it diverged: use an adapter from before", r->folder, stored->name, (double)(*values)[i], i);
     return OK;
 }
 

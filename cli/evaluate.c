@@ -161,8 +161,7 @@ static enum status run_evaluate(struct cli *cli, const void *options)
 {
     const struct evaluate_options *o = options;
     struct opened opened = { 0 };
-    TRY(output_check(o->output, o->force, cli->err));
-    TRY(output_check(o->answers, o->force, cli->err));
+    TRY(outputs_check(cli->arena, o->output, o->answers, o->force, cli->err));
     enum status status = opened_model(&opened, cli->arena, &o->common, &o->model, cli->err);
     if (status == OK)
         status = evaluate_opened(&opened, o, cli->err);

@@ -67,12 +67,13 @@ static void add_prompt(struct talk *talk, int32_t *ids, int64_t count)
     talk->prompt[talk->count++] = (struct prompt){ ids, count, talk->options->max_new_tokens };
 }
 
-static enum status add_text(struct talk *talk, const char *text, struct error *err)
+static enum status add_text(struct talk *talk, const char *where, const char *text, struct error *err)
 {
     struct tokens tokens;
     if (!talk->opened->tokenizer)
         return fail_with(err, BAD_MODEL, "%s: no tokenizer.json, so text cannot be encoded", "give ids instead of text", talk->options->model.model);
-    TRY(tokenizer_encode(talk->opened->tokenizer, talk->opened->arena, text, strlen(text), true, &tokens, err));
+    if (tokenizer_encode(talk->opened->tokenizer, talk->opened->arena, text, strlen(text), true, &tokens, err) != OK)
+        return place_failure(err, where);
     int32_t *ids = NEW_ARRAY(talk->opened->arena, tokens.count, int32_t);
     int64_t count = tokens.count;
     for (int64_t i = 0; i < count; i++)
@@ -92,8 +93,10 @@ static enum status read_prompt(struct talk *talk, const json_t *json, const char
         return fail_with(err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
     TRY(json_get_text(json, where, "prompt", &text, err));
     TRY(json_get_ids(talk->opened->arena, json, where, "ids", 0, talk->opened->config.vocab - 1, &ids, &count, err));
+    if (text && ids)
+        return fail_with(err, BAD_DATA, "%s: both \"prompt\" and \"ids\" are given", "keep one of them, or make two lines of it", where);
     if (text)
-        return add_text(talk, text, err);
+        return add_text(talk, where, text, err);
     if (!ids || count == 0)
         return fail_with(err, BAD_DATA, "%s: nothing to continue", "give \"prompt\" or \"ids\"", where);
     add_prompt(talk, ids, count);
@@ -103,7 +106,7 @@ static enum status read_prompt(struct talk *talk, const json_t *json, const char
 static enum status read_prompts(struct talk *talk, struct error *err)
 {
     if (talk->options->prompt)
-        return add_text(talk, talk->options->prompt, err);
+        return add_text(talk, "--prompt", talk->options->prompt, err);
     struct arena *arena = talk->opened->arena;
     const char *path = talk->options->input;
     struct json_lines *lines = NULL;

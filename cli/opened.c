@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum status opened_model(struct opened *opened, struct arena *arena, const struct common_options *common, const struct model_options *options,
                          struct error *err)
@@ -12,7 +13,8 @@ enum status opened_model(struct opened *opened, struct arena *arena, const struc
     TRY(device_open(&opened->device, common->device, (int)common->threads, err));
     TRY(model_config_read(&opened->config, arena, options->model, err));
     enum dtype dtype;
-    TRY(model_dtype(options->dtype, &opened->config, &opened->device, &dtype, err));
+    if (model_dtype(options->dtype, &opened->config, &opened->device, &dtype, err) != OK)
+        return place_failure(err, "--dtype");
     TRY(model_load(&opened->model, arena, &opened->config, dtype, &opened->device, err));
     opened->adapter = NEW_ARRAY(arena, options->adapter.count, struct adapter *);
     for (int i = 0; i < options->adapter.count; i++) {
@@ -60,7 +62,28 @@ int opened_eos(const struct opened *opened, int32_t eos[MAX_EOS])
 
 enum status output_check(const char *path, bool overwrite, struct error *err)
 {
+    if (path && folder_exists(path))
+        return fail_with(err, EXISTS, "%s: is a folder, not a file", "name a file inside it", path);
     if (path && !overwrite && strcmp(path, "-") != 0 && file_exists(path))
         return fail_with(err, EXISTS, "%s: already exists", "choose another name or give --force", path);
+    return OK;
+}
+
+/* Names in one folder, however the folder is written. */
+static bool same_place(struct arena *arena, const char *one, const char *other)
+{
+    struct stat a, b;
+    const char *name = strrchr(one, '/'), *other_name = strrchr(other, '/');
+    return text_equal(name ? name + 1 : one, other_name ? other_name + 1 : other) && stat(path_folder(arena, one), &a) == 0 &&
+           stat(path_folder(arena, other), &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+enum status outputs_check(struct arena *arena, const char *one, const char *other, bool overwrite, struct error *err)
+{
+    TRY(output_check(one, overwrite, err));
+    TRY(output_check(other, overwrite, err));
+    struct stat about;
+    if (one && other && same_place(arena, one, other) && (stat(one, &about) != 0 || S_ISREG(about.st_mode)))
+        return fail_with(err, BAD_OPTION, "%s: two outputs would go there", "give each its own file", one);
     return OK;
 }

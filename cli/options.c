@@ -27,11 +27,17 @@ static void list_add(struct arena *arena, struct list *list, const char *item)
     list->item[list->count++] = item;
 }
 
-static enum status out_of_range(const struct option *row, const char *value, struct error *err)
+static bool has_range(const struct option *row)
 {
-    enum status status = fail_with(err, BAD_OPTION, "--%s %s: out of range", "", row->name, value);
-    cure_with(err, "a number from %g to %g", row->min, row->max);
-    return status;
+    return row->min != 0 || row->max != 0;
+}
+
+static enum status no_number(const struct option *row, const char *value, const char *what, struct error *err)
+{
+    const char *whole = row->type == OPTION_INT ? "whole " : "";
+    fail_with(err, BAD_OPTION, "--%s %s: %s", "", row->name, value, what);
+    return has_range(row) ? cure_with(err, "give a %snumber from %.15g to %.15g", whole, row->min, row->max)
+                          : cure_with(err, "give a %snumber of at most 64 bits", whole);
 }
 
 static enum status store(struct arena *arena, const struct option *row, const char *value, void *options, struct error *err)
@@ -51,18 +57,18 @@ static enum status store(struct arena *arena, const struct option *row, const ch
         return OK;
     case OPTION_INT:
         if (!text_to_int(value, &integer))
-            return fail_with(err, BAD_OPTION, "--%s %s: not a whole number", "give a whole number", row->name, value);
+            return no_number(row, value, text_to_real(value, &real) ? "not a whole number of 64 bits" : "not a whole number", err);
         real = (double)integer;
         *(int64_t *)field = integer;
         break;
     case OPTION_REAL:
         if (!text_to_real(value, &real))
-            return fail_with(err, BAD_OPTION, "--%s %s: not a number", "give a number", row->name, value);
+            return no_number(row, value, "not a finite number", err);
         *(double *)field = real;
         break;
     }
-    if ((row->min != 0 || row->max != 0) && (real < row->min || real > row->max))
-        return out_of_range(row, value, err);
+    if (has_range(row) && (real < row->min || real > row->max))
+        return no_number(row, value, "out of range", err);
     return OK;
 }
 
@@ -110,6 +116,10 @@ static enum status parse_one(struct arena *arena, const struct command *command,
         if (given[i] && row->type != OPTION_LIST)
             return fail_with(err, BAD_OPTION, "--%s is given twice", "keep one of them", row->name);
         given[i] = true;
+        if (row->value && !*value && !text_equal(row->value, "TEXT")) { /* most often a shell variable that is not set */
+            fail_with(err, BAD_OPTION, "--%s '': empty", "", row->name);
+            return cure_with(err, "give --%s %s: %s", row->name, row->value, row->help);
+        }
         return store(arena, row, value, options, err);
     }
     return unknown(arena, command, arena_text(arena, word, length), err);

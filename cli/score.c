@@ -41,10 +41,15 @@ static enum status encode(struct requests *r, const char *where, const char *tex
     if (!opened->tokenizer)
         TRY(opened_tokenizer(opened, r->folder, where, err));
     struct tokens tokens;
-    TRY(tokenizer_encode(opened->tokenizer, opened->arena, text, length, true, &tokens, err));
+    if (tokenizer_encode(opened->tokenizer, opened->arena, text, length, true, &tokens, err) != OK)
+        return place_failure(err, where);
     *ids = NEW_ARRAY(opened->arena, tokens.count, int32_t);
-    for (int64_t i = 0; i < tokens.count; i++)
+    for (int64_t i = 0; i < tokens.count; i++) {
         (*ids)[i] = tokens.token[i].id;
+        if ((*ids)[i] >= opened->config.vocab)
+            return fail_with(err, BAD_DATA, "%s: token %lld has id %d, the model's vocabulary has %lld rows", "tokenizer and model do not belong together",
+                             where, (long long)i, (*ids)[i], (long long)opened->config.vocab);
+    }
     *count = tokens.count;
     return OK;
 }
@@ -80,12 +85,34 @@ static enum status read_pair_of_ids(struct requests *r, const json_t *json, cons
     return OK;
 }
 
+/* The ways to say what is scored, and the one or two members of each. */
+static const char *const ways[][2] = { { "ids" }, { "text" }, { "context", "continuation" }, { "context_ids", "continuation_ids" } };
+
+/* Two ways in one line would leave one of them unheard. */
+static enum status check_way(const json_t *json, const char *where, struct error *err)
+{
+    const char *first = NULL;
+    for (size_t way = 0; way < COUNT(ways); way++) {
+        const char *here = NULL;
+        for (size_t i = 0; i < COUNT(ways[way]) && ways[way][i]; i++) {
+            const json_t *member = json_object_get(json, ways[way][i]);
+            if (member && !json_is_null(member))
+                here = ways[way][i];
+        }
+        if (first && here)
+            return fail_with(err, BAD_DATA, "%s: both \"%s\" and \"%s\" are given", "keep one of them, or make two lines of it", where, first, here);
+        first = here ? here : first;
+    }
+    return OK;
+}
+
 static enum status read_request(struct requests *r, const json_t *json, const char *where, struct request *out, struct error *err)
 {
     const char *text = NULL, *context = NULL, *continuation = NULL;
     *out = (struct request){ .from = 1 };
     if (!json_is_object(json))
         return fail_with(err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
+    TRY(check_way(json, where, err));
     TRY(json_get_text(json, where, "text", &text, err));
     TRY(json_get_text(json, where, "context", &context, err));
     TRY(json_get_text(json, where, "continuation", &continuation, err));
@@ -179,9 +206,7 @@ static enum status run_score(struct cli *cli, const void *options)
     const struct score_options *o = options;
     struct opened opened = { 0 };
     struct requests r = { .opened = &opened, .folder = o->model.model };
-    enum status status = output_check(o->output, o->force, cli->err);
-    if (status == OK)
-        status = output_check(o->logits, o->force, cli->err);
+    enum status status = outputs_check(cli->arena, o->output, o->logits, o->force, cli->err);
     if (status == OK)
         status = opened_model(&opened, cli->arena, &o->common, &o->model, cli->err);
     if (status == OK)

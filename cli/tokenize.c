@@ -42,7 +42,8 @@ static enum status encode_line(const struct tokenizer *tokenizer, struct arena *
     TRY(json_get_text(json, where, "text", &text, err));
     if (!text)
         return fail_with(err, BAD_DATA, "%s: no \"text\"", "lines are {\"text\": \"..\"}", where);
-    TRY(tokenizer_encode(tokenizer, arena, text, strlen(text), !o->no_special_tokens, &tokens, err));
+    if (tokenizer_encode(tokenizer, arena, text, strlen(text), !o->no_special_tokens, &tokens, err) != OK)
+        return place_failure(err, where);
     text_add_string(line, "{\"ids\": [");
     for (int64_t i = 0; i < tokens.count; i++)
         text_print(line, "%s%d", i ? ", " : "", tokens.token[i].id);
@@ -65,7 +66,8 @@ static enum status decode_line(const struct tokenizer *tokenizer, struct arena *
     TRY(json_get_ids(arena, json, where, "ids", 0, tokenizer_size(tokenizer) - 1, &ids, &count, err));
     if (!ids)
         return fail_with(err, BAD_DATA, "%s: no \"ids\"", "lines are {\"ids\": [..]}", where);
-    TRY(tokenizer_decode(tokenizer, ids, count, !o->keep_special_tokens, &text, err));
+    if (tokenizer_decode(tokenizer, ids, count, !o->keep_special_tokens, &text, err) != OK)
+        return place_failure(err, where);
     text_add_string(line, "{\"text\": ");
     text_add_json(line, text.length ? text.bytes : "", text.length);
     text_add_string(line, "}\n");

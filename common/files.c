@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -190,6 +191,7 @@ void hash_bytes(const void *bytes, size_t size, char hex[65])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned length = 0;
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL); /* a configuration of OpenSSL can take SHA-256 away; only the first call counts */
     CHECK(EVP_Digest(size ? bytes : "", size, digest, &length, EVP_sha256(), NULL) == 1 && length == SHA256_BYTES);
     for (unsigned i = 0; i < SHA256_BYTES; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { DEEPEST = 512 };
+enum { DEEPEST = 512, LARGEST_RECORD = 1 << 28 };
 
 struct json_lines {
     struct map map;
@@ -62,12 +62,26 @@ static enum status parse_piece(struct json_lines *lines, const char *begin, cons
     return json_parse_at(begin, (size_t)(end - begin), lines->map.path, lines->line, begin - lines->line_begin + 1, value, err);
 }
 
+static enum status too_large(struct json_lines *lines, struct error *err)
+{
+    return fail_with(err, BAD_FILE, "%s:%" PRId64 ":%td: a record of more than 256 MiB", "check that this is the intended file, or cut the record into several",
+                     lines->map.path, lines->line, lines->at - lines->line_begin + 1);
+}
+
+/* How far a record that begins here is looked at, so that a file without an end is not searched for one. */
+static const char *record_limit(const struct json_lines *lines)
+{
+    return lines->end - lines->at > LARGEST_RECORD ? lines->at + LARGEST_RECORD : lines->end;
+}
+
 static enum status next_line(struct json_lines *lines, json_t **value, int64_t *line, struct error *err)
 {
     skip_blanks(lines);
     if (lines->at == lines->end)
         return OK;
-    const char *begin = lines->at, *end = memchr(begin, '\n', (size_t)(lines->end - begin));
+    const char *begin = lines->at, *limit = record_limit(lines), *end = memchr(begin, '\n', (size_t)(limit - begin));
+    if (!end && limit < lines->end)
+        return too_large(lines, err);
     lines->at = end ? end : lines->end;
     *line = lines->line;
     enum status status = parse_piece(lines, begin, lines->at, value, err);
@@ -140,7 +154,9 @@ static enum status next_element(struct json_lines *lines, json_t **value, int64_
         return array_error(lines, "the file ends inside its top-level array", err);
     if (*lines->at == ',' || *lines->at == ']')
         return array_error(lines, "an element belongs here", err);
-    const char *begin = lines->at, *end = element_end(begin, lines->end);
+    const char *begin = lines->at, *limit = record_limit(lines), *end = element_end(begin, limit);
+    if (end == limit && limit < lines->end)
+        return too_large(lines, err);
     if (!end)
         return array_error(lines, "an element is nested more than 512 deep", err);
     lines->began = true;

@@ -4,13 +4,26 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* Names from files stand in messages: they must not command the terminal. */
+/* Names from files stand in messages: they must not command the terminal, nor add a line of their own. */
 static void printable(char *text)
 {
     for (char *c = text; *c; c++)
-        if (((unsigned char)*c < ' ' && *c != '\n') || *c == 0x7F)
+        if ((unsigned char)*c < ' ' || *c == 0x7F)
             *c = '?';
+}
+
+/* A text that is too long loses its middle: where stands at its begin, what at its end. */
+static void set_what(struct error *err, const char *text)
+{
+    static const char gap[] = " ... ";
+    size_t length = strlen(text), kept = (sizeof err->what - sizeof gap) / 2;
+    if (length < sizeof err->what)
+        memcpy(err->what, text, length + 1);
+    else
+        snprintf(err->what, sizeof err->what, "%.*s%s%s", (int)kept, text, gap, text + length - kept);
+    printable(err->what);
 }
 
 enum status fail_with(struct error *err, enum status code, const char *what, const char *cure, ...)
@@ -19,11 +32,12 @@ enum status fail_with(struct error *err, enum status code, const char *what, con
     if (err->code != OK)
         return code;
     err->code = code;
+    char whole[16 * sizeof err->what];
     va_list arguments;
     va_start(arguments, cure);
-    vsnprintf(err->what, sizeof err->what, what, arguments);
+    vsnprintf(whole, sizeof whole, what, arguments);
     va_end(arguments);
-    printable(err->what);
+    set_what(err, whole);
     snprintf(err->cure, sizeof err->cure, "%s", cure);
     return code;
 }
@@ -35,6 +49,14 @@ enum status cure_with(struct error *err, const char *format, ...)
     vsnprintf(err->cure, sizeof err->cure, format, arguments);
     va_end(arguments);
     printable(err->cure);
+    return err->code;
+}
+
+enum status place_failure(struct error *err, const char *where)
+{
+    char whole[16 * sizeof err->what];
+    snprintf(whole, sizeof whole, "%s: %s", where, err->what);
+    set_what(err, whole);
     return err->code;
 }
 

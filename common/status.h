@@ -46,6 +46,9 @@ enum status fail_with(struct error *err, enum status code, const char *what, con
 /* Replaces the cure of the failure just recorded by fail_with(), for cures that carry values. Returns err->code. */
 enum status cure_with(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Puts "where: " before the failure just recorded, for callees that do not know where their input came from. Returns err->code. */
+enum status place_failure(struct error *err, const char *where);
+
 /* 0 for OK, 2 for the user's mistakes, 130 for INTERRUPTED, otherwise 1. */
 int status_exit_code(enum status code);
 

@@ -138,6 +138,8 @@ static enum status check_key(struct reader *r, const struct yaml *map, const yam
         return refuse(r, event->start_mark, "merge keys", " (<<)", "write the keys out");
     if (*key == 0)
         return fail_with(r->err, BAD_CONFIG, "%s: an empty key", "write a name before the ':'", place(r, event->start_mark));
+    if (strlen(key) != event->data.scalar.length)
+        return fail_with(r->err, BAD_CONFIG, "%s: a key with a NUL in it", "remove the \\0", place(r, event->start_mark));
     if (map->count >= MOST_KEYS)
         return fail_with(r->err, BAD_CONFIG, "%s: more than 4096 keys in one map", "use a data file instead", place(r, event->start_mark));
     for (int i = 0; i < map->count; i++)

@@ -156,8 +156,8 @@ enum status dataset_split(struct dataset *train, struct dataset *eval, struct ar
 {
     int64_t count = train->count, held = llround(fraction * (double)count);
     if (count < 2)
-        return fail_with(err, BAD_DATA, "%" PRId64 " sequences cannot be split for evaluation", "give data.eval its own file, or leave eval_fraction out",
-                         count);
+        return fail_with(err, BAD_DATA, "data.eval_fraction: %" PRId64 " sequences cannot be split for evaluation",
+                         "give data.eval its own file, or leave eval_fraction out", count);
     held = held < 1 ? 1 : held > count - 1 ? count - 1 : held;
     int64_t *order = NEW_ARRAY(arena, count, int64_t);
     bool *is_held = NEW_ARRAY(arena, count, bool);

@@ -13,16 +13,13 @@ static enum status encode_text(struct reading *reading, const json_t *object, st
 {
     struct record record;
     struct tokens tokens;
-    struct error why = { .code = OK };
     size_t split;
     TRY(record_read(reading->format, object, sequence->where, &record, err));
     if (!template_render(reading->parsed, &record, &reading->rendered, &split))
         finding_add(reading, EMPTY_RESPONSE, sequence->where, "the response is empty");
     const struct text *text = &reading->rendered;
-    if (tokenizer_encode(reading->tokenizer, reading->scratch, text->bytes, text->length, true, &tokens, &why) != OK) {
-        fail_with(err, why.code, "%s: %s", "", sequence->where, why.what);
-        return cure_with(err, "%s", why.cure);
-    }
+    if (tokenizer_encode(reading->tokenizer, reading->scratch, text->bytes, text->length, true, &tokens, err) != OK)
+        return place_failure(err, sequence->where);
     /* Some tokenizers put EOS behind themselves, and some texts end with it in words. */
     bool ends = tokens.count > 0 && tokens.token[tokens.count - 1].id == reading->eos;
     sequence->count = tokens.count + !ends;

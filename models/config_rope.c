@@ -122,7 +122,7 @@ static enum status read_yarn(struct model_config *config, const json_t *section,
     /* DeepSeek's files give no factor but both lengths */
     config->rope.factor = (double)config->max_positions / (double)config->rope.original_positions;
     config->rope.truncate = true;
-    TRY(positive(section, where, "factor", false, &config->rope.factor, err));
+    TRY(positive(section, where, "factor", config->rope.original_positions == config->max_positions, &config->rope.factor, err));
     TRY(positive(section, where, "attention_factor", false, &config->rope.attention_factor, err));
     TRY(json_get_real(section, where, "beta_fast", &config->rope.beta_fast, err));
     TRY(json_get_real(section, where, "beta_slow", &config->rope.beta_slow, err));

@@ -227,6 +227,8 @@ static enum status read_all(struct model_config *config, struct arena *arena, co
 {
     if (!json_is_object(json))
         return fail_with(err, BAD_MODEL, "%s: not a JSON object", "give the folder of a Hugging Face model", path);
+    if (generation && !json_is_object(generation))
+        return fail_with(err, BAD_MODEL, "%s: not a JSON object", "copy or download it again, or remove it", generation_path);
     TRY(find_family(config, json, path, err));
     TRY(check_architectures(config, json, path, err));
     TRY(config_check_keys(json, path, config->family, err));

@@ -9,7 +9,7 @@
 #include <pcre2.h>
 #include <string.h>
 
-enum { MATCH_LIMIT = 10000000, HEAP_LIMIT_KIB = 256 << 10 };
+enum { MATCH_LIMIT = 10000000, HEAP_LIMIT_KIB = 256 << 10, LONGEST_REPLACED = 16 << 20 };
 
 struct pattern {
     struct pattern *next;
@@ -159,6 +159,10 @@ enum status pattern_replace(const struct pattern *pattern, const char *bytes, si
         return status;
     search_in(&search, bytes, length);
     while (length > 0 && (status = search_next(&search, &found, &begin, &end, err)) == OK && found) {
+        if (out->length > LONGEST_REPLACED) {
+            status = fail_with(err, BAD_FILE, "tokenizer.json: decoder Replace makes more than 16 MiB of one token", "look at the decoder in tokenizer.json");
+            break;
+        }
         text_add(out, bytes + kept, begin - kept);
         text_add(out, content, content_length);
         kept = end;

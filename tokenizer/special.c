@@ -5,8 +5,6 @@
 
 #include <stddef.h>
 
-enum { LARGEST_FILE = 64 << 20 };
-
 static const struct key {
     const char *name;
     size_t offset;
@@ -23,25 +21,15 @@ static enum status read_ids(struct special_ids *ids, const struct tokenizer *tok
     for (size_t i = 0; i < COUNT(keys); i++) {
         int32_t *id = (int32_t *)(void *)((char *)ids + keys[i].offset);
         const json_t *value = json_object_get(json, keys[i].name);
+        bool given = value && !json_is_null(value);
         if (json_is_object(value))
             value = json_object_get(value, "content");
-        if (value && !json_is_null(value) && !json_is_string(value))
+        if (given && !json_is_string(value))
             return fail_with(err, BAD_FILE, "%s: %s is neither a string nor an object with 'content'", REPAIR, path, keys[i].name);
         if (*id < 0 && json_is_string(value))
             *id = tokenizer_id(tokenizer, json_string_value(value));
     }
     return OK;
-}
-
-/* Such files commonly say 1000000000000000019884624838656 for "no limit", so whole numbers are read as reals here. */
-static enum status load(json_t **json, struct arena *arena, const char *path, struct error *err)
-{
-    char *bytes;
-    size_t size;
-    json_error_t place;
-    TRY(file_read(arena, path, LARGEST_FILE, &bytes, &size, err));
-    *json = json_loadb(bytes, size, JSON_DECODE_INT_AS_REAL, &place);
-    return *json ? OK : fail_with(err, BAD_FILE, "%s:%d:%d: %s", "fetch the file again", path, place.line, place.column, place.text);
 }
 
 enum status special_ids_read(struct special_ids *ids, const struct tokenizer *tokenizer, struct arena *arena, const char *folder, struct error *err)
@@ -53,7 +41,7 @@ enum status special_ids_read(struct special_ids *ids, const struct tokenizer *to
         json_t *json = NULL;
         if (!file_exists(path))
             continue;
-        TRY(load(&json, arena, path, err));
+        TRY(json_read(path, &json, err));
         enum status status = read_ids(ids, tokenizer, json, path, err);
         json_decref(json);
         TRY(status);

@@ -82,7 +82,7 @@ struct pattern; /* compiled; safe to use from several threads */
 enum status pattern_compile(struct pattern **list, struct arena *arena, const char *where, const char *text, size_t length, bool literal,
                             const struct pattern **pattern, struct error *err) MUST_USE;
 void patterns_free(struct pattern **list);
-/* Replaces every match in bytes[0..length) by content, appending to out. */
+/* Replaces every match in bytes[0..length) by content, appending to out; an error once that is more than any token becomes. */
 enum status pattern_replace(const struct pattern *pattern, const char *bytes, size_t length, const char *content, size_t content_length, struct text *out,
                             struct error *err) MUST_USE;
 enum status run_replace(const struct stage *stage, struct passages *passages, struct error *err) MUST_USE;

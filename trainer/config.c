@@ -203,7 +203,7 @@ static enum status check_sections(const struct yaml *root, const char *path, str
         for (size_t s = 0; s < COUNT(sections); s++)
             known |= text_equal(root->key[i], sections[s]);
         if (known && root->item[i]->kind != YAML_MAP)
-            return fail_with(err, BAD_CONFIG, "%s: section '%s' is not a map", "write its settings indented below it", root->key_where[i], root->key[i]);
+            return fail_with(err, BAD_CONFIG, "%s: section '%s' is not a map", "write its settings indented below it", root->item[i]->where, root->key[i]);
         if (known)
             continue;
         enum status status =

@@ -53,7 +53,8 @@ enum status run_open(struct run *run, struct arena *arena, struct device *device
     enum dtype dtype;
     TRY(config_read(&run->config, arena, path, overrides, count, err));
     TRY(model_config_read(&run->model_config, arena, run->config.model.path, err));
-    TRY(model_dtype(run->config.model.dtype, &run->model_config, device, &dtype, err));
+    if (model_dtype(run->config.model.dtype, &run->model_config, device, &dtype, err) != OK)
+        return place_failure(err, arena_print(arena, "%s: model.dtype", path));
     TRY(run_open_data(run, err));
     TRY(run_gate(run, err));
     count_steps(run);

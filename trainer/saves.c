@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const run_files[] = { "metrics.jsonl", "manifest.json", "config.yaml", "adapter_config.json", "adapter_model.safetensors" };
@@ -14,6 +15,11 @@ static const char *const adapter_files[] = { "adapter_config.json", "adapter_mod
 enum status train_check_output(const struct config *config, struct arena *arena, bool force, struct error *err)
 {
     const char *folder = config->training.output_dir;
+    struct stat about;
+    int reason = stat(folder, &about) != 0 ? errno : S_ISDIR(about.st_mode) ? 0 : ENOTDIR;
+    if (reason != 0 && reason != ENOENT)
+        return fail_with(err, BAD_CONFIG, "%s: training.output_dir: %s cannot be a folder: %s", "choose another folder, or move away what is in its place",
+                         config->path, folder, strerror(reason));
     for (size_t i = 0; !force && i < COUNT(run_files); i++)
         if (file_exists(path_join(arena, folder, run_files[i])))
             return fail_with(err, EXISTS, "%s: training.output_dir: %s already holds a run (%s)", "choose another folder, or give --force to replace it",
