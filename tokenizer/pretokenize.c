@@ -9,7 +9,7 @@
 #include <pcre2.h>
 #include <string.h>
 
-enum { MATCH_LIMIT = 10000000, HEAP_LIMIT_KIB = 256 << 10, LONGEST_REPLACED = 16 << 20 };
+enum { MATCH_LIMIT = 10000000, HEAP_LIMIT_KIB = 256 << 10, LONGEST_REPLACED = 1 << 20 };
 
 struct pattern {
     struct pattern *next;
@@ -160,7 +160,7 @@ enum status pattern_replace(const struct pattern *pattern, const char *bytes, si
     search_in(&search, bytes, length);
     while (length > 0 && (status = search_next(&search, &found, &begin, &end, err)) == OK && found) {
         if (out->length > LONGEST_REPLACED) {
-            status = fail_with(err, BAD_FILE, "tokenizer.json: decoder Replace makes more than 16 MiB of one token", "look at the decoder in tokenizer.json");
+            status = fail_with(err, BAD_FILE, "tokenizer.json: decoder Replace makes more than 1 MiB of one token", "look at the decoder in tokenizer.json");
             break;
         }
         text_add(out, bytes + kept, begin - kept);

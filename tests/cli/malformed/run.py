@@ -44,18 +44,15 @@ def files_in(folder):
     return sorted(os.path.join(at, name) for at, below, names in os.walk(folder) for name in below + names)
 
 
-def limit_memory():
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 class Runner:
     def __init__(self, graft, work):
         self.graft, self.work = graft, work
         self.good = os.path.join(work, "good")
         good.make(self.good)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with open(graft, "rb") as binary:
-            self.sanitized = b"__asan_init" in binary.read()  # its shadow memory is larger than any limit
+            if b"__asan_init" not in binary.read():  # whose shadow memory is larger than any limit
+                resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))  # what is started inherits it
 
     def run(self, folder, command):
         """(status, stdout, stderr) of a command line that may begin with NAME=value."""
@@ -66,7 +63,7 @@ class Runner:
             environment[name] = value
         try:
             done = subprocess.run([self.graft] + words, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=LONGEST_SECONDS,
-                                  env=environment, preexec_fn=None if self.sanitized else limit_memory)
+                                  env=environment)
         except subprocess.TimeoutExpired:
             return "none", "", f"did not end within {LONGEST_SECONDS} s"
         return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
