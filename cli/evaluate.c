@@ -138,7 +138,8 @@ static enum status evaluate_opened(struct opened *opened, const struct evaluate_
     int32_t eos[MAX_EOS];
     TRY(read_records(opened, o, &dataset, err));
     int eos_count = opened_eos(opened, eos);
-    TRY(evaluate(&opened->session, opened->arena, &dataset, opened->tokenizer, eos, eos_count, &e, err));
+    if (evaluate(&opened->session, opened->arena, &dataset, opened->tokenizer, eos, eos_count, &e, err) != OK)
+        return place_failure(err, o->data);
     json_t *json = json_object();
     enum status status = describe(opened, o, &dataset, &e, json, err);
     if (status == OK && o->output)

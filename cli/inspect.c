@@ -5,6 +5,7 @@
 #include "models/family.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct inspect_options {
     struct common_options common;
@@ -13,6 +14,12 @@ struct inspect_options {
 static const char *const rope_names[] = {
     [ROPE_DEFAULT] = "default", [ROPE_LINEAR] = "linear", [ROPE_DYNAMIC] = "dynamic", [ROPE_YARN] = "yarn", [ROPE_LLAMA3] = "llama3"
 };
+
+/* A text of a file as it may go to a terminal. */
+static const char *shown(struct arena *arena, const char *text)
+{
+    return text_make_printable(arena_text(arena, text, strlen(text)));
+}
 
 static enum status inspect_model(struct arena *arena, const char *folder, struct output *out, struct error *err)
 {
@@ -27,7 +34,7 @@ static enum status inspect_model(struct arena *arena, const char *folder, struct
     output_print(out, "  rope           %s, theta %g\n", rope_names[c.rope.type], c.rope.theta);
     if (c.window)
         output_print(out, "  window         %d\n", c.window);
-    output_print(out, "  stored as      %s\n  BOS, EOS       %d,", c.dtype, c.bos);
+    output_print(out, "  stored as      %s\n  BOS, EOS       %d,", shown(arena, c.dtype), c.bos);
     for (int i = 0; i < c.eos_count; i++)
         output_print(out, " %d", c.eos[i]);
     output_print(out, "\n  LoRA targets   ");
@@ -64,8 +71,8 @@ static enum status inspect_adapter(struct arena *arena, const char *folder, stru
         for (int f = 0; f < set.files; f++)
             for (int64_t t = 0; t < set.file[f].count; t++, tensors++)
                 values += (int64_t)(set.file[f].tensor[t].bytes / (uint64_t)safetensors_dtype_bytes(set.file[f].tensor[t].dtype));
-        output_print(out, "%s: an adapter folder\n  method         %s\n  base           %s\n  values         %lld in %lld tensors\n", folder, type, base,
-                     (long long)values, (long long)tensors);
+        output_print(out, "%s: an adapter folder\n  method         %s\n  base           %s\n  values         %lld in %lld tensors\n", folder,
+                     shown(arena, type), shown(arena, base), (long long)values, (long long)tensors);
         const char *key;
         json_t *value;
         json_object_foreach(json, key, value)

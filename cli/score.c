@@ -4,6 +4,7 @@
 #include "common/files.h"
 #include "inference/score.h"
 
+#include <math.h>
 #include <string.h>
 
 struct score_options {
@@ -24,6 +25,7 @@ static const struct option score_rows[] = {
 
 /* What one line asks for: the ids, and from which of them on log-probabilities are reported. */
 struct request {
+    const char *where;
     int32_t *ids;
     int64_t count, from;
 };
@@ -79,7 +81,7 @@ static enum status read_pair_of_ids(struct requests *r, const json_t *json, cons
     TRY(json_get_ids(arena, json, where, "continuation_ids", 0, vocab - 1, &continuation, &after, err));
     if (!context || !continuation)
         return fail_with(err, BAD_DATA, "%s: context_ids and continuation_ids belong together", "give both", where);
-    *out = (struct request){ .ids = NEW_ARRAY(arena, before + after, int32_t), .count = before + after, .from = before };
+    *out = (struct request){ .where = where, .ids = NEW_ARRAY(arena, before + after, int32_t), .count = before + after, .from = before };
     memcpy(out->ids, context, (size_t)before * sizeof *context);
     memcpy(out->ids + before, continuation, (size_t)after * sizeof *continuation);
     return OK;
@@ -109,7 +111,7 @@ static enum status check_way(const json_t *json, const char *where, struct error
 static enum status read_request(struct requests *r, const json_t *json, const char *where, struct request *out, struct error *err)
 {
     const char *text = NULL, *context = NULL, *continuation = NULL;
-    *out = (struct request){ .from = 1 };
+    *out = (struct request){ .where = where, .from = 1 };
     if (!json_is_object(json))
         return fail_with(err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
     TRY(check_way(json, where, err));
@@ -149,6 +151,16 @@ static enum status read_requests(struct requests *r, const char *path, struct er
     }
     json_lines_close(lines);
     return status;
+}
+
+/* Before anything is written: a log-probability that is no number is no result. */
+static enum status check_scores(const struct requests *r, const struct score *score, struct error *err)
+{
+    for (int64_t i = 0; i < r->count; i++)
+        for (int64_t t = r->request[i].from; t < r->request[i].count; t++)
+            if (!isfinite(score[i].logprob[t - 1]))
+                return fail_with(err, BAD_MODEL, "%s: the log-probability of token %lld is not finite", NOT_FINITE, r->request[i].where, (long long)t);
+    return OK;
 }
 
 static void write_result(struct text *out, const struct request *request, const struct score *score)
@@ -217,6 +229,8 @@ static enum status run_score(struct cli *cli, const void *options)
         for (int64_t i = 0; i < r.count; i++)
             sequence[i] = (struct sequence){ .ids = r.request[i].ids, .count = r.request[i].count };
         status = score_sequences(&opened.session, cli->arena, sequence, r.count, score, cli->err);
+        if (status == OK)
+            status = check_scores(&r, score, cli->err);
         if (status == OK && o->logits)
             status = write_logits(&r, sequence, o->logits, o->force, cli->err);
         if (status == OK)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST_FILE = 1 << 30 };
+enum { LARGEST_FILE = 64 << 20 };
 
 static const char general_cure[] = "the text must be JSON: strings in double quotes, no comments, no comma before a closing bracket";
 
@@ -111,7 +111,7 @@ enum status json_read(const char *path, json_t **value, struct error *err)
     size_t mark = map.size >= 3 && memcmp(map.bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     enum status status;
     if (map.size > LARGEST_FILE)
-        status = fail_with(err, BAD_FILE, "%s: %zu bytes of JSON", "JSON files of up to 1 GiB are read", path, map.size);
+        status = fail_with(err, BAD_FILE, "%s: %zu bytes of JSON", "check that this is the intended file: JSON files of up to 64 MiB are read", path, map.size);
     else if (map.size == mark)
         status = fail_with(err, BAD_FILE, "%s: the file is empty", "copy or download it again", path);
     else

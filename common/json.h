@@ -18,7 +18,7 @@
 enum status json_parse(const char *bytes, size_t size, const char *where, json_t **value, struct error *err) MUST_USE;
 /* The same for a piece of a file that begins at that line and column (both from 1). */
 enum status json_parse_at(const char *bytes, size_t size, const char *where, int64_t line, int64_t column, json_t **value, struct error *err) MUST_USE;
-/* Reads a whole JSON file (at most 1 GiB). */
+/* Reads a whole JSON file (at most 64 MiB). */
 enum status json_read(const char *path, json_t **value, struct error *err) MUST_USE;
 
 /* Lines of a JSONL file, or the elements of a file whose top level is an array; blank lines are skipped, a BOM is skipped, CRLF is fine. */

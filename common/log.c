@@ -1,5 +1,6 @@
 /* Warnings on stderr, one line each. */
 #include "common/log.h"
+#include "common/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,11 +14,7 @@ void warn(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line + begin, sizeof line - begin - 1, format, arguments);
     va_end(arguments);
-    /* Names from files may hold escape sequences for the terminal. */
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7F)
-            *c = '?';
-    size_t length = strlen(line);
+    size_t length = strlen(text_make_printable(line));
     line[length] = '\n';
     fwrite(line, 1, length + 1, stderr);
 }

@@ -1,18 +1,11 @@
 /* How graft reports that something went wrong: the few lines behind status.h. */
 #include "common/status.h"
+#include "common/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Names from files stand in messages: they must not command the terminal, nor add a line of their own. */
-static void printable(char *text)
-{
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7F)
-            *c = '?';
-}
 
 /* A text that is too long loses its middle: where stands at its begin, what at its end. */
 static void set_what(struct error *err, const char *text)
@@ -23,7 +16,7 @@ static void set_what(struct error *err, const char *text)
         memcpy(err->what, text, length + 1);
     else
         snprintf(err->what, sizeof err->what, "%.*s%s%s", (int)kept, text, gap, text + length - kept);
-    printable(err->what);
+    text_make_printable(err->what);
 }
 
 enum status fail_with(struct error *err, enum status code, const char *what, const char *cure, ...)
@@ -48,7 +41,7 @@ enum status cure_with(struct error *err, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(err->cure, sizeof err->cure, format, arguments);
     va_end(arguments);
-    printable(err->cure);
+    text_make_printable(err->cure);
     return err->code;
 }
 

@@ -171,6 +171,14 @@ const char *text_nearest(const char *word, const char *const *candidate, size_t 
     return best;
 }
 
+char *text_make_printable(char *text)
+{
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7F)
+            *c = '?';
+    return text;
+}
+
 bool text_equal(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;

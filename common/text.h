@@ -33,6 +33,9 @@ bool utf8_valid(const char *bytes, size_t length, size_t *bad);
 /* The candidate nearest to `word` (edit distance with swaps, blind to case, at most a third of its length), or NULL. */
 const char *text_nearest(const char *word, const char *const *candidate, size_t count);
 
+/* Control characters become '?': names from files must not command the terminal, nor add a line of their own. Returns `text`. */
+char *text_make_printable(char *text);
+
 bool text_equal(const char *a, const char *b); /* both may be NULL; NULL equals only NULL */
 bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);

@@ -28,7 +28,7 @@ void finding_add(struct reading *reading, enum finding_kind kind, const char *wh
         va_start(arguments, detail);
         vsnprintf(text, sizeof text, detail, arguments);
         va_end(arguments);
-        finding->first[finding->count] = arena_print(reading->arena, "%s: %s", where, text);
+        finding->first[finding->count] = text_make_printable(arena_print(reading->arena, "%s: %s", where, text));
     }
     finding->count++;
 }

@@ -106,6 +106,8 @@ enum status evaluate(struct session *session, struct arena *arena, const struct 
     *evaluation = (struct evaluation){ .answer = NEW_ARRAY(arena, dataset->count, char *), .correct = NEW_ARRAY(arena, dataset->count, bool) };
     struct loss_sum sum;
     TRY(loss_of_sequences(session, dataset->sequence, dataset->count, MICRO_BATCH_TOKENS, &sum, err));
+    if (!isfinite(sum.loss))
+        return fail_with(err, BAD_MODEL, "the loss of the records is not finite", NOT_FINITE);
     evaluation->loss = mean_of(sum.loss, sum.squares, sum.tokens);
     return exact_match(session, arena, dataset, tokenizer, eos, eos_count, evaluation, err);
 }

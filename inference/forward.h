@@ -26,6 +26,9 @@ struct session {
 struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count);
 void session_release(struct session *session);
 
+/* The cure where a result is no number: at worst a file that somebody spoilt, and never a result. */
+#define NOT_FINITE "weights of the model or the adapter are not finite: copy or download them again, or use an earlier adapter"
+
 enum purpose { FOR_TRAINING, FOR_LOSS, FOR_LOGITS };
 
 struct forward {

@@ -1,6 +1,7 @@
 /* Continuing prompts: lanes over a KV cache, all of them fed in one pass per round. */
 #include "inference/generate.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { PREFILL_ROWS = 1024 };
@@ -123,6 +124,15 @@ static bool ends(const struct generation *generation, int32_t id)
     return false;
 }
 
+static enum status check_logits(const struct lanes *l, const struct lane *lane, const float *logits, struct error *err)
+{
+    for (int64_t i = 0; i < l->session->model->config.vocab; i++)
+        if (isnan(logits[i]))
+            return fail_with(err, BAD_MODEL, "prompt %lld: behind %lld ids the logit of id %lld is not a number", NOT_FINITE, (long long)lane->prompt + 1,
+                             (long long)lane->held, (long long)i);
+    return OK;
+}
+
 static void take_id(struct lanes *l, struct lane *lane, float *logits)
 {
     const struct generation *generation = l->generation;
@@ -159,8 +169,12 @@ enum status generate(struct session *session, struct arena *arena, const struct 
         if (status != OK)
             break;
         tensor_download(session->device, l.forward.logits, l.logits);
-        for (int64_t s = 0; s < l.batch->sequences; s++)
-            take_id(&l, &l.lane[l.fed_lane[s]], l.logits + s * session->model->config.vocab);
+        for (int64_t s = 0; s < l.batch->sequences && status == OK; s++) {
+            float *logits = l.logits + s * session->model->config.vocab;
+            status = check_logits(&l, &l.lane[l.fed_lane[s]], logits, err);
+            if (status == OK)
+                take_id(&l, &l.lane[l.fed_lane[s]], logits);
+        }
     }
     kv_cache_destroy(&l.cache);
     arena_destroy(own);

@@ -27,6 +27,13 @@ training:
   max_steps: 1
 """
 
+AS_JSON = {
+    "model": {"path": "base"},
+    "adapter": {"peft_type": "LORA", "r": 4},
+    "data": {"train": [{"path": "records.jsonl", "format": "dolly"}], "max_length": 512, "over_length": "error"},
+    "training": {"output_dir": "out", "max_steps": 1},
+}
+
 # What rows run on spoilt folders must work on the good one.
 SCORE = "score --quiet --model base --input ids.jsonl"
 SHARDS = "score --quiet --model shards --input ids.jsonl"

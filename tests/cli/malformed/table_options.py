@@ -1,5 +1,7 @@
 """The command line: commands, options, arguments and their contradictions; and the environment, which may not change results."""
-from good import GENERATE, SCORE, TOKENIZE, TRAIN, nothing, write
+import json
+
+from good import AS_JSON, GENERATE, RUN, SCORE, TOKENIZE, TRAIN, both, config, edit, get, json_set, link, nothing, put, write
 
 ROWS = (
     ("no such command", "taste", nothing, "unknown command | 'taste' | 'graft --help' lists the commands"),
@@ -8,6 +10,7 @@ ROWS = (
     ("an option before the command", "--quiet train run.yaml", nothing, "unknown command | '--quiet' | 'graft --help' lists the commands"),
     ("an option with one dash", "score -model base --input ids.jsonl --model base", nothing,
      "graft score | unexpected argument '-model' | options begin with --"),
+    ("an option cut short", "score --mod base --input ids.jsonl", nothing, "graft score | unknown option --mod | 'graft score --help' lists all options"),
     ("an option that is only dashes", SCORE + " ---", nothing, "graft score | unknown option --- | 'graft score --help' lists all options"),
     ("an option without a name", SCORE + " --=5", nothing, "graft score | unknown option -- | 'graft score --help' lists all options"),
     ("an option of another command", SCORE + " --temperature 1", nothing,
@@ -113,6 +116,9 @@ ROWS = (
      "command line | '-lr' is no assignment | write key=value, as in training.learning_rate=1e-4"),
 )
 
+CRLF, MARK = RUN.replace("\n", "\r\n"), "\ufeff"
+CHECK = "data check run.yaml"
+
 # Variables that the C library, OpenMP, oneDNN and OpenSSL look at.
 HARMLESS = tuple((f"the environment says {setting}", setting + " " + SCORE, nothing) for setting in (
     "LC_ALL=xx_YY.KOI-7", "LANG='de_DE.UTF-8'", "OMP_NUM_THREADS=minus-one", "OMP_NUM_THREADS=99999999999", "OMP_SCHEDULE=never,0", "OMP_STACKSIZE=none",
@@ -122,4 +128,17 @@ HARMLESS = tuple((f"the environment says {setting}", setting + " " + SCORE, noth
     ("the configuration of OpenSSL is nonsense", "OPENSSL_CONF=nonsense.cnf data check run.yaml", write("nonsense.cnf", "openssl_conf = x\n[x\n")),
     ("the configuration of OpenSSL takes all algorithms away", "OPENSSL_CONF=empty.cnf data check run.yaml",
      write("empty.cnf", "openssl_conf = a\n[a]\nproviders = p\nalg_section = q\n[p]\nnull = n\n[n]\nactivate = 1\n[q]\ndefault_properties = provider=none\n")),
+    ("a configuration with the line ends of Windows", CHECK, write("run.yaml", CRLF)),
+    ("a configuration with a byte order mark", CHECK, write("run.yaml", MARK + RUN)),
+    ("a configuration between --- and ...", CHECK, write("run.yaml", "---\n" + RUN + "...\n")),
+    ("a configuration in JSON", CHECK, write("run.yaml", json.dumps(AS_JSON))),
+    ("records with the line ends of Windows and empty lines", CHECK, edit("records.jsonl", "\n", "\r\n\r\n")),
+    ("records with a byte order mark", CHECK, edit("records.jsonl", '{"i', MARK + '{"i')),
+    ("records without a line end", CHECK, edit("records.jsonl", "}\n", "}")),
+    ("records in an array", CHECK, edit("records.jsonl", '{"i', '[{"i', "}\n", "}]\n")),
+    ("config.json with a byte order mark", SCORE, edit("base/config.json", '{\n  "arch', MARK + '{\n  "arch')),
+    ("config.json with a key that nobody knows, and an escape in it", SCORE, config(**{"\x1b[2Jfavourite_colour": "green"})),
+    ("weights behind a link, as the cache of the hub has them", SCORE,
+     both(lambda folder: put(folder, "blobs/1", get(folder, "base/model.safetensors")), link("base/model.safetensors", "../blobs/1"))),
+    ("model_max_length as Python writes infinity", TOKENIZE, json_set("base/tokenizer_config.json", {"model_max_length": 10**30})),
 )

@@ -228,6 +228,8 @@ ROWS = (
     ("tokenizer.json: decoded text that grows to 2^96 letters", DETOKENIZE,
      both(tokenizer({"decoder": {"type": "Sequence", "decoders": [replace("a", "a" * 4096)] * 8}, "model.vocab.a": 4001}), write("ids.jsonl", '{"ids": [4001]}')),
      "ids.jsonl:1 | tokenizer.json: decoder Replace makes more than 1 MiB of one token | look at the decoder in tokenizer.json"),
+    ("tokenizer.json: ids to decode that fall into a hole", DETOKENIZE, both(vocab(zzz=4001), write("ids.jsonl", '{"ids": [5]}\n{"ids": [4000]}\n')),
+     "ids.jsonl:2 | id 4000 is no token of this tokenizer, whose ids go up to 4001 | the ids come from another tokenizer, or the model has more…"),
     # the files beside it
     ("tokenizer_config.json: empty", TOKENIZE, write("base/tokenizer_config.json", ""),
      "base/tokenizer_config.json | the file is empty | copy or download it again"),

@@ -1,7 +1,7 @@
 """safetensors: headers, shapes, offsets, folders of shards and their index."""
 import struct
 
-from good import SCORE, SHARDS, edit, fifo, get, header, json_set, link, put, remove, tensors, unpack, with_header, write
+from good import EVALUATE, GENERATE, SCORE, SHARDS, edit, fifo, get, header, json_set, link, put, remove, tensors, unpack, with_header, write
 
 MODEL = "base/model.safetensors"
 INDEX = "shards/model.safetensors.index.json"
@@ -38,6 +38,14 @@ def renamed(old, new):
     def change(table):
         table[new] = table.pop(old)
     return change
+
+
+def infinite(folder):
+    """A NaN in the final norm."""
+    def change(table):
+        dtype, shape, data = table[NORM]
+        table[NORM] = (dtype, shape, b"\xc0\x7f" + data[2:])
+    tensors(MODEL, change)(folder)
 
 
 ROWS = (
@@ -153,6 +161,16 @@ ROWS = (
     ("the embedding under two names", SCORE,
      tensors(MODEL, lambda table: table.update({"embed_tokens.weight": table["model.embed_tokens.weight"]})),
      "base/model.safetensors | tensor 'embed_tokens.weight' BF16 [997, 96]: a llama of this config.json has no such tensor | the model computes something that graft would leave out:…"),
+    ("weights that are not finite, to score", SCORE, infinite,
+     "ids.jsonl:1 | the log-probability of token 1 is not finite | weights of the model or the adapter are not finite: copy or…"),
+    ("weights that are not finite, to generate greedily", GENERATE, infinite,
+     "prompt 1 | behind 5 ids the logit of id 0 is not a number | weights of the model or the adapter are not finite: copy or…"),
+    ("weights that are not finite, to draw from", GENERATE + " --temperature 1 --top-k 5 --top-p 0.9", infinite,
+     "prompt 1 | behind 5 ids the logit of id 0 is not a number | weights of the model or the adapter are not finite: copy or…"),
+    ("weights that are not finite, to evaluate", EVALUATE, infinite,
+     "records.jsonl | the loss of the records is not finite | weights of the model or the adapter are not finite: copy or…"),
+    ("weights that are not finite, to evaluate without answers", EVALUATE + " --template-prompt '' --template-response '{response}'", infinite,
+     "records.jsonl | the loss of the records is not finite | weights of the model or the adapter are not finite: copy or…"),
     # shards
     ("an index that is empty", SHARDS, write(INDEX, ""), "shards/model.safetensors.index.json | the file is empty | copy or download it again"),
     ("an index that is a list", SHARDS, write(INDEX, "[]"),
