@@ -62,9 +62,10 @@ int opened_eos(const struct opened *opened, int32_t eos[MAX_EOS])
 
 enum status output_check(const char *path, bool overwrite, struct error *err)
 {
+    struct stat about;
     if (path && folder_exists(path))
         return fail_with(err, EXISTS, "%s: is a folder, not a file", "name a file inside it", path);
-    if (path && !overwrite && strcmp(path, "-") != 0 && file_exists(path))
+    if (path && !overwrite && strcmp(path, "-") != 0 && stat(path, &about) == 0 && S_ISREG(about.st_mode))
         return fail_with(err, EXISTS, "%s: already exists", "choose another name or give --force", path);
     return OK;
 }

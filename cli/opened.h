@@ -38,7 +38,8 @@ void opened_close(struct opened *opened);
 /* The ids that end an answer: of the model's configuration, else the tokenizer's (tokenizer may be NULL). Returns how many (0..MAX_EOS). */
 int opened_eos(const struct opened *opened, int32_t eos[MAX_EOS]);
 
-/* EXISTS if the path (NULL and "-" are stdout) is a folder, or exists and may not be overwritten: asked before long work, and again by output_open(). */
+/* EXISTS if the path (NULL and "-" are stdout) is a folder, or a file that may not be overwritten: asked before long work, and again by output_open(). Pipes
+ * and devices hold nothing to lose. */
 enum status output_check(const char *path, bool overwrite, struct error *err) MUST_USE;
 /* The same for two outputs (NULL: not asked for), which must also differ. */
 enum status outputs_check(struct arena *arena, const char *one, const char *other, bool overwrite, struct error *err) MUST_USE;
