@@ -99,8 +99,8 @@ static enum status positive(const json_t *section, const char *where, const char
     const json_t *value = json_object_get(section, key);
     TRY(json_get_real(section, where, key, out, err));
     bool given = value && !json_is_null(value);
-    if (given ? !(*out > 0 && *out < 1e12) : required)
-        return config_refuse(section, where, key, "a number above 0 is needed", correct, err);
+    if (given ? !(*out >= 1e-6 && *out <= 1e12) : required) /* so that quotients stay numbers in float32 */
+        return config_refuse(section, where, key, "a number from 1e-6 to 1e12 is needed", correct, err);
     return OK;
 }
 
@@ -133,8 +133,8 @@ static enum status read_yarn(struct model_config *config, const json_t *section,
     config->rope.beta_slow = config->rope.beta_slow == 0 ? 1 : config->rope.beta_slow;
     if (!(config->rope.beta_fast >= config->rope.beta_slow && config->rope.beta_slow > 0))
         return config_refuse(section, where, "beta_fast", "less than beta_slow, or not above 0", correct, err);
-    if (!(config->rope.mscale >= 0 && config->rope.mscale_all_dim >= 0))
-        return config_refuse(section, where, "mscale", "it or mscale_all_dim is below 0", correct, err);
+    if (!(config->rope.mscale >= 0 && config->rope.mscale <= 1e6 && config->rope.mscale_all_dim >= 0 && config->rope.mscale_all_dim <= 1e6))
+        return config_refuse(section, where, "mscale", "it or mscale_all_dim is not between 0 and 1e6", correct, err);
     return OK;
 }
 
@@ -143,7 +143,7 @@ static enum status read_llama3(struct model_config *config, const json_t *sectio
     TRY(positive(section, where, "factor", true, &config->rope.factor, err));
     TRY(positive(section, where, "low_freq_factor", true, &config->rope.low_frequency_factor, err));
     TRY(positive(section, where, "high_freq_factor", true, &config->rope.high_frequency_factor, err));
-    if (!(config->rope.high_frequency_factor > config->rope.low_frequency_factor))
+    if (!((float)config->rope.high_frequency_factor > (float)config->rope.low_frequency_factor)) /* their difference, in float32, is divided by */
         return config_refuse(section, where, "high_freq_factor", "not above low_freq_factor", correct, err);
     return OK;
 }

@@ -174,7 +174,8 @@ static enum status read_eos(struct model_config *config, const json_t *json, con
 static enum status read_tokens(struct model_config *config, const json_t *json, const char *path, const json_t *generation, const char *generation_path,
                                struct error *err)
 {
-    config->bos = config->family->defaults.bos;
+    const int64_t bos = config->family->defaults.bos, eos = config->family->defaults.eos;
+    config->bos = bos < config->vocab ? (int32_t)bos : -1; /* what a family assumes counts only where the vocabulary reaches that far */
     config->pad = -1;
     if (!json_object_get(json, "bos_token_id"))
         TRY(read_token(config, generation, generation_path, "bos_token_id", &config->bos, err));
@@ -185,8 +186,8 @@ static enum status read_tokens(struct model_config *config, const json_t *json, 
     TRY(read_eos(config, json, path, err));
     TRY(read_eos(config, generation, generation_path, err));
     bool silent = !json_object_get(json, "eos_token_id") && !json_object_get(generation, "eos_token_id");
-    if (silent && config->family->defaults.eos >= 0)
-        config->eos[config->eos_count++] = config->family->defaults.eos;
+    if (silent && eos >= 0 && eos < config->vocab)
+        config->eos[config->eos_count++] = (int32_t)eos;
     return OK;
 }
 
