@@ -101,9 +101,9 @@ enum status gemm_reserve(struct device *device, size_t bytes)
     struct gemm_state *state = device->gemm;
     for (int i = 0; i < state->lanes; i++) {
         struct lane *lane = &state->lane[i];
-        if (lane->bytes >= bytes)
+        if (lane->scratch && lane->bytes >= bytes)
             continue;
-        size_t rounded = (bytes + 4095) / 4096 * 4096;
+        size_t rounded = bytes / 4096 * 4096 + 4096; /* never nothing: callers add offsets, if only of zero */
         free(lane->scratch);
         lane->scratch = aligned_alloc(4096, rounded);
         lane->bytes = lane->scratch ? rounded : 0;
