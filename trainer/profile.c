@@ -70,7 +70,7 @@ void profile_step(void *self, const struct program *p, int index)
         i++;
     CHECK(i < PROFILE_ROWS);
     if (i == profile->rows)
-        profile->row[profile->rows++] = (struct profile_row){ .op = step->node->op, .what = step->what, .recomputed = step->recomputed };
+        profile->row[profile->rows++] = (struct profile_row){ .op = step->node->op, .what = (int)step->what, .recomputed = step->recomputed };
     profile->row[i].steps++;
     profile->row[i].seconds += now - profile->last;
     profile->row[i].operations += operations(step);
