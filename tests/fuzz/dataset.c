@@ -3,42 +3,9 @@
  * The first byte chooses the format, the second the rest of the settings; with its high bit the file's first line is the prompt of the template.
  */
 #include "datasets/dataset.h"
-#include "tests/datasets/tiny_tokenizers.h"
+#include "tests/fuzz/fuzz_tokenizer.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-/* A file in memory, by name. */
-static int file_make(const void *bytes, size_t size, char path[64])
-{
-    int file = memfd_create("fuzz", MFD_CLOEXEC);
-    CHECK(file >= 0 && write(file, bytes, size) == (ssize_t)size);
-    snprintf(path, 64, "/proc/self/fd/%d", file);
-    return file;
-}
-
-/* Opened once: what is under test here is the data. */
-static const struct tokenizer *tokenizer_that(bool ends)
-{
-    static struct tokenizer *tokenizer[2];
-    static struct arena *arena;
-    if (!arena)
-        arena = arena_create(NULL);
-    if (!tokenizer[ends]) {
-        struct error err = { .code = OK };
-        char path[64];
-        const char *json = byte_tokenizer_json(arena, ends);
-        int file = file_make(json, strlen(json), path);
-        CHECK(tokenizer_open(&tokenizer[ends], arena, path, &err) == OK);
-        close(file);
-    }
-    return tokenizer[ends];
-}
 
 static void use(struct dataset *dataset, struct arena *arena, const struct tokenizer *tokenizer)
 {
@@ -60,13 +27,34 @@ static void use(struct dataset *dataset, struct arena *arena, const struct token
     CHECK(trained == dataset->trained);
 }
 
+/* What a run does with data that were read: the gate, a part held out, an order. */
+static void prepare(struct dataset *dataset, struct arena *arena, const struct data_settings *settings)
+{
+    struct error err = { .code = OK };
+    struct dataset eval;
+    const int64_t count = dataset->count, tokens = dataset->tokens;
+    fuzz_check(dataset_gate(dataset, settings, &err), &err);
+    err = (struct error){ .code = OK };
+    enum status status = dataset_split(dataset, &eval, arena, 0.3, 1, &err);
+    fuzz_check(status, &err);
+    CHECK((status == OK) == (count > 1));
+    if (status != OK)
+        return;
+    CHECK(dataset->count > 0 && eval.count > 0 && dataset->count + eval.count == count && dataset->tokens + eval.tokens == tokens);
+    int64_t *order = NEW_ARRAY(arena, count, int64_t), sum = 0;
+    dataset_order(order, count, 1, 0, true);
+    for (int64_t i = 0; i < count; i++)
+        sum += order[i];
+    CHECK(sum == count * (count - 1) / 2);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     if (size < 2)
         return 0;
     struct error err = { .code = OK };
     struct arena *arena = arena_create(NULL);
-    const struct tokenizer *tokenizer = tokenizer_that(bytes[1] & 1);
+    const struct tokenizer *tokenizer = fuzz_tokenizer(bytes[1] & 1);
     struct dataset dataset;
     char path[64];
     struct source source = { .path = path, .format = format_names()[bytes[0] % 5], .where = "fuzz:1:1" };
@@ -78,11 +66,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         source.prompt = arena_text(arena, (const char *)bytes + 2, from - 2);
         source.response = " {response}";
     }
-    int file = file_make(bytes + from, size - from, path);
-    if (dataset_read(&dataset, arena, &source, 1, &settings, tokenizer, EOS, BYTE_VOCAB, &err) == OK)
+    int file = fuzz_file(bytes + from, size - from, path);
+    enum status status = dataset_read(&dataset, arena, &source, 1, &settings, tokenizer, EOS, BYTE_VOCAB, &err);
+    fuzz_check(status, &err);
+    fuzz_accepted += status == OK;
+    if (status == OK) {
         use(&dataset, arena, tokenizer);
-    else
-        CHECK(err.code != OK && err.what[0]);
+        prepare(&dataset, arena, &settings);
+    }
     close(file);
     arena_destroy(arena);
     return 0;

@@ -31,7 +31,8 @@ static void check_settings(struct arena *arena, const struct yaml *root)
     fuzz_check(status, &err);
     if (status != OK)
         return;
-    struct text text = text_new(arena), twice = text_new(arena);
+    struct text text = text_new(arena), twice = text_new(arena), help = text_new(arena);
+    settings_help(&help, rows, COUNT(rows), "section");
     struct yaml *printed;
     settings_print(&text, rows, COUNT(rows), &section, 0);
     CHECK(yaml_parse(arena, "printed", text.bytes, text.length, &printed, &err) == OK);
@@ -49,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     enum status status = yaml_parse(arena, "input", (const char *)bytes, size, &root, &err);
     fuzz_check(status, &err);
     if (status == OK) {
+        fuzz_accepted++;
         check_settings(arena, root);
         status = yaml_override(arena, root, arena_text(arena, (const char *)bytes, size), &err);
         fuzz_check(status, &err);

@@ -1,0 +1,22 @@
+/* A folder to be told what it is: adapter_config.json, adapter weights, config.json, model weights, each behind "====". */
+#include "cli/commands.h"
+#include "tests/fuzz/fuzz_folder.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct part rest = { (const char *)bytes, size };
+    struct arena *arena = arena_create(NULL);
+    struct error err = { 0 };
+    struct common_options options = { .device = "cpu" };
+    const char *folder = fuzz_folder();
+    fuzz_put("adapter_config.json", fuzz_next(&rest));
+    fuzz_put_safetensors("adapter_model.safetensors", fuzz_next(&rest));
+    fuzz_put("config.json", fuzz_next(&rest));
+    fuzz_put_safetensors("model.safetensors", fuzz_next(&rest));
+    options.arguments = (struct list){ .item = &folder, .count = 1 };
+    enum status status = command_inspect.run(&(struct cli){ arena, &err }, &options);
+    fuzz_check(status, &err);
+    fuzz_accepted += status == OK;
+    arena_destroy(arena);
+    return 0;
+}
