@@ -1,22 +1,13 @@
 /* graft: finds the command's row, parses its options, runs it, and is the only place that prints errors and ends the process. */
 #include "cli/commands.h"
+#include "cli/last_words.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <signal.h>
-#include <unistd.h>
 
 static const struct command *const commands[] = {
     &command_train, &command_plan,     &command_score,      &command_generate, &command_evaluate,
     &command_data,  &command_tokenize, &command_detokenize, &command_inspect,  &command_doctor,
 };
-
-static void out_of_memory(size_t bytes)
-{
-    fprintf(stderr, "graft: error: no memory left for %zu more bytes\n  cure: free memory, or use smaller inputs, batches or models\n", bytes);
-    exit(1);
-}
 
 static void usage(struct text *out)
 {
@@ -91,7 +82,7 @@ static int run(struct arena *arena, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to report, not a silent end */
+    last_words_prepare();
     struct arena *arena = arena_create(out_of_memory);
     int code = run(arena, argc, argv);
     arena_destroy(arena);

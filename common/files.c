@@ -27,10 +27,24 @@ int file_open(const char *path, int flags)
 
 static enum status cannot_read(const char *path, struct error *err)
 {
-    const char *cure = errno == ENOENT   ? "check the path; a relative path in a YAML file starts at that file's folder"
-                       : errno == EACCES ? "make the file readable for this user"
-                                         : "check the path and the file system";
-    return fail_with(err, BAD_FILE, "%s: %s", cure, path, strerror(errno));
+    /* What no other path or permission would cure is the machine's doing, not the user's. */
+    static const struct {
+        int reason;
+        enum status code;
+        const char *cure;
+    } rows[] = {
+        { ENOENT, BAD_FILE, "check the path; a relative path in a YAML file starts at that file's folder" },
+        { EACCES, BAD_FILE, "make the file readable for this user" },
+        { EIO, DISK, "check the disk or the network that the file is on, then run again" },
+        { ENOMEM, NO_MEMORY, "free some memory, then run again" },
+        { EMFILE, DISK, "allow more open files (ulimit -n)" },
+        { ENFILE, DISK, "close other programs: the system has no file handle left" },
+    };
+    const int reason = errno;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (rows[i].reason == reason)
+            return fail_with(err, rows[i].code, "%s: %s", rows[i].cure, path, strerror(reason));
+    return fail_with(err, BAD_FILE, "%s: %s", "check the path and the file system", path, strerror(reason));
 }
 
 static enum status not_regular(const char *path, mode_t mode, struct error *err)
@@ -185,6 +199,11 @@ char *path_folder(struct arena *arena, const char *path)
     while (length > 1 && path[length - 1] == '/')
         length--;
     return length ? arena_text(arena, path, length) : arena_text(arena, ".", 1);
+}
+
+void hash_memory(hash_take_memory *take, hash_take_memory_again *again, hash_give_memory_back *give_back)
+{
+    (void)CRYPTO_set_mem_functions(take, again, give_back);
 }
 
 void hash_bytes(const void *bytes, size_t size, char hex[65])

@@ -1,7 +1,9 @@
 /* Files: mapped for reading, written whole or not at all, hashed.
  *
- * Everything written goes through struct output: bytes go to a temporary file beside the target; output_commit() flushes, fsyncs
- * and renames; output_discard() (also after any failure) leaves nothing behind. Whoever opened one must end it in one of the two ways.
+ * Everything written goes through struct output: bytes go to a file that has no name yet, in the target's folder; output_commit() flushes,
+ * fsyncs and gives it the name; output_discard() (also after any failure) lets go of it. Whoever opened one must end it in one of the two ways;
+ * when the process ends in between, by whatever cause, the file is gone with it. On file systems without nameless files (NFS, for one) it is
+ * called NAME.PROCESS-N.partial meanwhile, and a process that is killed leaves that.
  */
 #ifndef GRAFT_COMMON_FILES_H
 #define GRAFT_COMMON_FILES_H
@@ -33,6 +35,11 @@ char *path_join(struct arena *arena, const char *folder, const char *name);
 /* The folder of a path ("." if it has none). */
 char *path_folder(struct arena *arena, const char *path);
 
+/* Where libcrypto takes its memory from: functions that never return NULL, for it would crash. Before the first hash, or it has no effect. */
+typedef void *hash_take_memory(size_t bytes, const char *file, int line);
+typedef void *hash_take_memory_again(void *old, size_t bytes, const char *file, int line);
+typedef void hash_give_memory_back(void *memory, const char *file, int line);
+void hash_memory(hash_take_memory *take, hash_take_memory_again *again, hash_give_memory_back *give_back);
 /* SHA-256 of bytes or of a file, as 64 hex digits and a NUL. */
 void hash_bytes(const void *bytes, size_t size, char hex[65]);
 enum status hash_file(const char *path, char hex[65], struct error *err) MUST_USE;
@@ -41,6 +48,7 @@ struct output {
     int file;
     bool is_stream; /* stdout, a pipe or a device: written as the buffer fills */
     bool overwrite;
+    bool is_nameless; /* has no name yet */
     size_t buffered;
     char path[1024], beside[1100];
     struct error *err; /* the first failure of writing; reported by output_commit */
@@ -55,7 +63,7 @@ void output_write(struct output *out, const void *bytes, size_t size);
 void output_string(struct output *out, const char *text);
 void output_print(struct output *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum status output_flush(struct output *out) MUST_USE;  /* pushes buffered bytes to the file (or stdout) */
-enum status output_commit(struct output *out) MUST_USE; /* flush, fsync, rename (or flush of stdout) */
+enum status output_commit(struct output *out) MUST_USE; /* flush, fsync, name (or flush of stdout) */
 void output_discard(struct output *out);                /* safe after commit and on a zeroed struct */
 
 /* Appends one line to a log file that other programs may follow (metrics.jsonl): a single write(2). Errors: DISK. */

@@ -1,7 +1,8 @@
-/* Files written whole or not at all: a temporary file beside the target, fsync, rename, fsync of the folder.
+/* Files written whole or not at all: a file without a name, fsync, the name, fsync of the folder.
  *
- * Writing keeps its first failure for the end, so code that prints reads like printing. Pipes and devices (stdout, /dev/null) cannot
- * be replaced by a rename: they are streams, written as the buffer fills.
+ * A name cannot be given over another file's, so replacing takes two steps: a name beside the target, then a rename. Writing keeps its first failure for the
+ * end, so code that prints reads like printing. Pipes and devices (stdout, /dev/null) cannot be replaced by a rename: they are streams, written as the buffer
+ * fills.
  */
 #include "common/files.h"
 
@@ -17,6 +18,17 @@ enum { BUFFER = 64 << 10, LARGEST_WRITE = 1 << 30, ATTEMPTS = 100 };
 
 static const char free_space[] = "free some space or choose another folder, then run again";
 
+/* The folder of a path, in `folder`, which has room for the path. */
+static const char *folder_of(char *folder, const char *path)
+{
+    strcpy(folder, path);
+    char *slash = strrchr(folder, '/');
+    if (!slash)
+        return ".";
+    slash[slash == folder] = 0;
+    return folder;
+}
+
 static enum status cannot_write(struct error *err, const char *path, const char *doing)
 {
     const char *cure = errno == EACCES || errno == EPERM || errno == EROFS ? "choose a folder that this user may write to"
@@ -26,18 +38,59 @@ static enum status cannot_write(struct error *err, const char *path, const char 
     return fail_with(err, DISK, "%s: %s: %s", cure, path, doing, strerror(errno));
 }
 
-static enum status open_beside(struct output *out)
+/* The name under which the kernel knows an open file that has no other. */
+struct link_name {
+    char path[32];
+};
+
+static struct link_name link_name(int file)
+{
+    struct link_name name;
+    snprintf(name.path, sizeof name.path, "/proc/self/fd/%d", file);
+    return name;
+}
+
+/* Opens a file that vanishes with the process; false where there is no such thing, or no way to name it later. */
+static bool open_nameless(struct output *out)
+{
+    char folder[sizeof out->path];
+    out->file = file_open(folder_of(folder, out->path), O_WRONLY | O_TMPFILE);
+    if (out->file < 0)
+        return false;
+    out->is_nameless = access(link_name(out->file).path, F_OK) == 0;
+    if (!out->is_nameless)
+        close(out->file);
+    return out->is_nameless;
+}
+
+/* Calls `make` with names beside the target until one is free; it returns a descriptor, or 0 or more for done. */
+static enum status name_beside(struct output *out, int (*make)(const struct output *out), int *made)
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         snprintf(out->beside, sizeof out->beside, "%s.%ld-%d.partial", out->path, (long)getpid(), attempt);
-        out->file = file_open(out->beside, O_WRONLY | O_CREAT | O_EXCL);
-        if (out->file >= 0)
+        *made = make(out);
+        if (*made >= 0)
             return OK;
         if (errno != EEXIST)
             break;
     }
     out->beside[0] = 0;
     return cannot_write(out->err, out->path, "cannot write beside it");
+}
+
+static int make_file(const struct output *out)
+{
+    return file_open(out->beside, O_WRONLY | O_CREAT | O_EXCL);
+}
+
+static int make_link(const struct output *out)
+{
+    return linkat(AT_FDCWD, link_name(out->file).path, AT_FDCWD, out->beside, AT_SYMLINK_FOLLOW);
+}
+
+static enum status open_file(struct output *out)
+{
+    return open_nameless(out) ? OK : name_beside(out, make_file, &out->file);
 }
 
 static enum status open_stream(struct output *out, int file)
@@ -66,7 +119,7 @@ static enum status open_target(struct output *out, const char *path)
             memcpy(out->path, target, strlen(target) + 1);
         free(target);
     }
-    return open_beside(out);
+    return open_file(out);
 }
 
 enum status output_open(struct output *out, struct arena *arena, const char *path, bool overwrite, struct error *err)
@@ -168,6 +221,11 @@ static bool synced(int file)
     return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP;
 }
 
+static enum status taken_meanwhile(struct output *out)
+{
+    return fail_with(out->err, EXISTS, "%s: was made by someone else meanwhile", "choose another name or give --force", out->path);
+}
+
 static enum status rename_into_place(struct output *out)
 {
     if (out->overwrite)
@@ -175,7 +233,7 @@ static enum status rename_into_place(struct output *out)
     if (renameat2(AT_FDCWD, out->beside, AT_FDCWD, out->path, RENAME_NOREPLACE) == 0)
         return OK;
     if (errno == EEXIST)
-        return fail_with(out->err, EXISTS, "%s: was made by someone else meanwhile", "choose another name or give --force", out->path);
+        return taken_meanwhile(out);
     if (errno != EINVAL && errno != ENOSYS)
         return cannot_write(out->err, out->path, "cannot put the file in place");
     /* link() refuses to replace as well, on file systems that know no RENAME_NOREPLACE. */
@@ -184,15 +242,22 @@ static enum status rename_into_place(struct output *out)
     return rename(out->beside, out->path) == 0 ? OK : cannot_write(out->err, out->path, "cannot put the file in place");
 }
 
+/* Gives the finished file a name: its own if that must be free, else one beside it. */
+static enum status give_name(struct output *out)
+{
+    int made;
+    if (out->overwrite)
+        return name_beside(out, make_link, &made);
+    if (linkat(AT_FDCWD, link_name(out->file).path, AT_FDCWD, out->path, AT_SYMLINK_FOLLOW) == 0)
+        return OK;
+    return errno == EEXIST ? taken_meanwhile(out) : cannot_write(out->err, out->path, "cannot put the file in place");
+}
+
 /* A rename is durable only after its folder is. */
 static enum status sync_folder(struct output *out)
 {
     char folder[sizeof out->path];
-    memcpy(folder, out->path, sizeof folder);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = 0;
-    int file = file_open(slash ? folder : ".", O_RDONLY | O_DIRECTORY);
+    int file = file_open(folder_of(folder, out->path), O_RDONLY | O_DIRECTORY);
     if (file < 0)
         return errno == EACCES ? OK : cannot_write(out->err, out->path, "cannot open its folder"); /* may be written, not read */
     enum status status = synced(file) ? OK : cannot_write(out->err, out->path, "cannot sync its folder");
@@ -207,12 +272,14 @@ enum status output_commit(struct output *out)
     enum status status = out->status;
     if (status == OK && !out->is_stream && !synced(out->file))
         status = cannot_write(out->err, out->path, "fsync failed");
+    if (status == OK && out->is_nameless)
+        status = give_name(out);
     enum status closed = close_file(out);
     if (status == OK)
         status = closed;
     if (out->is_stream)
         return out->status = status;
-    if (status == OK)
+    if (status == OK && out->beside[0])
         status = rename_into_place(out);
     if (status == OK)
         out->beside[0] = 0;

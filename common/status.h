@@ -23,7 +23,7 @@ enum status {
     EXISTS,       /* output would overwrite something */
     /* the environment's failures: exit 1 */
     NO_MEMORY,
-    DISK, /* writing failed */
+    DISK, /* writing or reading failed, not for want of a right path */
     NO_DEVICE,
     LIBRARY,   /* a library call failed that should not */
     UNHEALTHY, /* a run did not reach a healthy end */

@@ -52,7 +52,8 @@ static enum status parser_error(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
     const char *problem = p->problem ? p->problem : "cannot be read";
-    CHECK(p->error != YAML_MEMORY_ERROR);
+    if (p->error == YAML_MEMORY_ERROR)
+        return fail_with(r->err, NO_MEMORY, "%s: no memory left to read it", "free some memory", r->name);
     yaml_mark_t mark = p->problem_mark;
     if (p->error == YAML_READER_ERROR) {
         mark = (yaml_mark_t){ 0 };
@@ -224,7 +225,8 @@ enum status yaml_parse_placed(struct arena *arena, const char *name, const char 
         r.bytes += 3;
         r.size -= 3;
     }
-    CHECK(yaml_parser_initialize(&r.parser));
+    if (!yaml_parser_initialize(&r.parser))
+        return fail_with(err, NO_MEMORY, "%s: no memory left to read it", "free some memory", name);
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)r.bytes, r.size);
     enum status status = read_document(&r, root);
