@@ -182,10 +182,22 @@ enum status adapter_load(struct adapter **adapter, struct arena *arena, const ch
 
 enum status adapter_save(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err)
 {
-    TRY(folder_make(folder, err));
-    TRY(peft_weights_write(adapter, arena, folder, err));
-    TRY(peft_config_write(adapter, arena, model, folder, err));
-    return peft_card_write(adapter, arena, model, folder, err);
+    enum { WEIGHTS, CONFIG, CARD, FILES };
+    struct output file[FILES] = { 0 };
+    struct arena *scratch = arena_create_like(arena);
+    enum status status = folder_make(folder, err);
+    if (status == OK)
+        status = peft_weights_write(adapter, scratch, folder, &file[WEIGHTS], err);
+    if (status == OK)
+        status = peft_config_write(adapter, scratch, model, folder, &file[CONFIG], err);
+    if (status == OK)
+        status = peft_card_write(adapter, scratch, model, folder, &file[CARD], err);
+    if (status == OK)
+        status = output_commit_all(file, FILES);
+    for (int i = 0; i < FILES; i++)
+        output_discard(&file[i]);
+    arena_destroy(scratch);
+    return status;
 }
 
 void adapter_release(struct adapter *adapter)

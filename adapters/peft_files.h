@@ -3,6 +3,7 @@
 #define GRAFT_ADAPTERS_PEFT_FILES_H
 
 #include "adapters/adapter.h"
+#include "common/files.h"
 
 struct peft_config {
     const char *path; /* of adapter_config.json */
@@ -16,9 +17,11 @@ enum status peft_config_read(struct peft_config *config, struct arena *arena, co
 /* Fills sealed parameters. Missing, unexpected and misshapen tensors are BAD_FILE, by name. Stored copies of frozen tensors must equal the model's. */
 enum status peft_weights_read(const struct adapter *adapter, const struct model *model, const char *folder, struct error *err) MUST_USE;
 
-/* The three writers; each file appears whole or not at all, an existing one is replaced. */
-enum status peft_config_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err) MUST_USE;
-enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct error *err) MUST_USE;
-enum status peft_card_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err) MUST_USE;
+/* The three writers; each begins its file, to be committed with the others. What they take from the arena must live as long. */
+enum status peft_config_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
+                              struct error *err) MUST_USE;
+enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct output *out, struct error *err) MUST_USE;
+enum status peft_card_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
+                            struct error *err) MUST_USE;
 
 #endif

@@ -186,20 +186,18 @@ enum status peft_weights_read(const struct adapter *adapter, const struct model 
     return status;
 }
 
-enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct error *err)
+enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct output *out, struct error *err)
 {
     const struct parameters *parameters = adapter->parameters;
-    const char *path = path_join(arena, folder, "adapter_model.safetensors");
-    struct arena *scratch = arena_create_like(arena);
-    struct safetensor *file = NEW_ARRAY(scratch, parameters->tensors, struct safetensor);
+    struct safetensor *file = NEW_ARRAY(arena, parameters->tensors, struct safetensor);
     for (int i = 0; i < parameters->tensors; i++) {
         struct tensor *t = parameters->tensor[i];
-        float *values = arena_array(scratch, (size_t)(t->rows * t->cols), sizeof *values);
+        float *values = arena_array(arena, (size_t)(t->rows * t->cols), sizeof *values);
         tensor_download(parameters->device, t, values);
         file[i] = (struct safetensor){ .name = t->name, .dtype = "F32", .data = values };
         file[i].rank = shape_of(adapter, t, file[i].shape);
     }
-    enum status status = safetensors_write(scratch, path, file, parameters->tensors, true, err);
-    arena_destroy(scratch);
-    return status;
+    TRY(output_open(out, arena, path_join(arena, folder, "adapter_model.safetensors"), true, err));
+    safetensors_print(out, arena, file, parameters->tensors);
+    return OK;
 }

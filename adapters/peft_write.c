@@ -22,14 +22,6 @@ static char *print_json(const json_t *json)
     return text;
 }
 
-static enum status write_text(struct arena *arena, const char *path, const char *text, struct error *err)
-{
-    struct output out;
-    TRY(output_open(&out, arena, path, true, err));
-    output_string(&out, text);
-    return output_commit(&out);
-}
-
 static enum status describe(const struct adapter *adapter, const struct model *model, json_t *json, struct error *err)
 {
     const int failed = json_object_set_new(json, "base_model_name_or_path", json_string(adapter->base)) |
@@ -41,21 +33,25 @@ static enum status describe(const struct adapter *adapter, const struct model *m
     return adapter->kind->describe(adapter, model, json, err);
 }
 
-enum status peft_config_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err)
+enum status peft_config_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
+                              struct error *err)
 {
     json_t *json = json_object();
     enum status status = describe(adapter, model, json, err);
     char *text = status == OK ? print_json(json) : NULL;
-    if (text)
-        status = write_text(arena, path_join(arena, folder, "adapter_config.json"), text, err);
-    else if (status == OK)
+    if (status == OK && !text)
         status = fail_with(err, NO_MEMORY, "adapter_config.json: no memory to write it", "free some memory");
+    if (status == OK)
+        status = output_open(out, arena, path_join(arena, folder, "adapter_config.json"), true, err);
+    if (status == OK)
+        output_string(out, text);
     free(text);
     json_decref(json);
     return status;
 }
 
-enum status peft_card_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err)
+enum status peft_card_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
+                            struct error *err)
 {
     struct text card = text_new(arena);
     text_add_string(&card, "---\nbase_model: ");
@@ -71,5 +67,7 @@ enum status peft_card_write(const struct adapter *adapter, struct arena *arena, 
                       "With vLLM (if it serves this adapter's method and settings for the base model):\n\n```\nvllm serve BASE --enable-lora --lora-modules "
                       "adapter=ADAPTER\n```\n\nWith graft:\n\n```\ngraft generate --model BASE --adapter ADAPTER --prompt \"...\"\n```\n\n"
                       "BASE is the folder or name of the base model, ADAPTER this folder.\n");
-    return write_text(arena, path_join(arena, folder, "README.md"), card.bytes, err);
+    TRY(output_open(out, arena, path_join(arena, folder, "README.md"), true, err));
+    output_string(out, card.bytes);
+    return OK;
 }

@@ -187,7 +187,7 @@ static enum status finish(struct talk *talk, const struct answer *answer, struct
     if (talk->streaming) {
         show(&talk->growing[0], talk->growing[0].text.length);
         putchar('\n');
-        return fflush(stdout) == 0 ? OK : fail_with(err, DISK, "could not write to stdout", "keep it open");
+        return fflush(stdout) == 0 && !ferror(stdout) ? OK : fail_with(err, DISK, "could not write to stdout", "keep it open");
     }
     TRY(output_open(&output, talk->opened->arena, talk->options->output, talk->options->force, err));
     for (int64_t i = 0; i < talk->count; i++) {

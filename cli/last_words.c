@@ -7,6 +7,7 @@
 #include "common/files.h"
 #include "common/json.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 _Noreturn void out_of_memory(size_t bytes)
 {
     fprintf(stderr, "graft: error: no memory left for %zu more bytes\n  cure: free memory, or use smaller inputs, batches or models\n", bytes);
-    exit(1);
+    _exit(1); /* what libraries do at exit() may wait for locks that they hold right now */
 }
 
 static void *granted(void *memory, size_t bytes)
@@ -52,6 +53,24 @@ static void hash_give_back(void *memory, const char *file, int line)
     (void)file;
     (void)line;
     free(memory);
+}
+
+static void cxx_exhausted(void)
+{
+    static const char text[] = "graft: error: no memory left inside a library\n  cure: free memory, or use smaller inputs, batches or models\n";
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
+/* oneDNN is C++: its exceptions would pass through C and end the process without a word. C++ asks a handler before it throws, and lets it be set by a function
+ * that has no name in C but in the library; without that library there is nothing to set. */
+static void set_cxx_handler(void)
+{
+    typedef void handler(void);
+    handler *(*set)(handler *);
+    *(void **)&set = dlsym(RTLD_DEFAULT, "_ZSt15set_new_handlerPFvvE");
+    if (set)
+        (void)set(cxx_exhausted);
 }
 
 /* What follows runs inside a signal handler: no allocation, no stdio. */
@@ -127,6 +146,7 @@ void last_words_prepare(void)
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to report, not a silent end */
     signal(SIGXFSZ, SIG_IGN); /* and so is a limit on the size of files */
     sigaction(SIGBUS, &bus, NULL);
+    set_cxx_handler();
     json_set_alloc_funcs(json_take, free);
     hash_memory(hash_take, hash_take_again, hash_give_back);
 }

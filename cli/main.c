@@ -21,7 +21,7 @@ static int print(struct text *text)
 {
     bool written = fwrite(text->bytes, 1, text->length, stdout) == text->length;
     if (fflush(stdout) != 0 || !written) {
-        fprintf(stderr, "graft: error: could not write to stdout\n");
+        fprintf(stderr, "graft: error: could not write to stdout\n  cure: keep it open, or write to a file on a disk with room\n");
         return 1;
     }
     return 0;

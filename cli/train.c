@@ -30,13 +30,16 @@ static void say_start(const struct run *run, bool quiet)
             fprintf(stderr, "graft: %s: %lld records, first %s\n", finding_name[f], (long long)run->train.finding[f].count, run->train.finding[f].first[0]);
 }
 
-static void say_end(const struct run *run, const struct train_outcome *outcome)
+static enum status say_end(const struct run *run, const struct train_outcome *outcome, struct error *err)
 {
-    printf("%lld steps in %.1f s%s; loss %.4f -> %.4f", (long long)outcome->steps, outcome->seconds, outcome->stopped_early ? " (stopped early)" : "",
-           outcome->first_loss, outcome->last_loss);
+    struct output out;
+    TRY(output_open(&out, run->arena, NULL, true, err));
+    output_print(&out, "%lld steps in %.1f s%s; loss %.4f -> %.4f", (long long)outcome->steps, outcome->seconds,
+                 outcome->stopped_early ? " (stopped early)" : "", outcome->first_loss, outcome->last_loss);
     if (!isnan(outcome->eval_loss))
-        printf("; eval_loss %.4f, best %.4f at step %lld", outcome->eval_loss, outcome->best_eval_loss, (long long)outcome->best_step);
-    printf("\nadapter in %s\n", run->config.training.output_dir);
+        output_print(&out, "; eval_loss %.4f, best %.4f at step %lld", outcome->eval_loss, outcome->best_eval_loss, (long long)outcome->best_step);
+    output_print(&out, "\nadapter in %s\n", run->config.training.output_dir);
+    return output_commit(&out);
 }
 
 /* Trains under the profiler and prints its table. */
@@ -72,7 +75,7 @@ static enum status run_train(struct cli *cli, const void *options)
         say_start(&run, o->common.quiet);
         status = (o->profile ? train_profiled : train)(&run, o->common.quiet, &outcome, cli->err);
         if (status == OK)
-            say_end(&run, &outcome);
+            status = say_end(&run, &outcome, cli->err);
     }
     run_close(&run);
     if (device.row)

@@ -49,6 +49,7 @@ struct output {
     bool is_stream; /* stdout, a pipe or a device: written as the buffer fills */
     bool overwrite;
     bool is_nameless; /* has no name yet */
+    bool is_first;    /* no file of its name was there before */
     size_t buffered;
     char path[1024], beside[1100];
     struct error *err; /* the first failure of writing; reported by output_commit */
@@ -64,7 +65,10 @@ void output_string(struct output *out, const char *text);
 void output_print(struct output *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum status output_flush(struct output *out) MUST_USE;  /* pushes buffered bytes to the file (or stdout) */
 enum status output_commit(struct output *out) MUST_USE; /* flush, fsync, name (or flush of stdout) */
-void output_discard(struct output *out);                /* safe after commit and on a zeroed struct */
+/* Commits files that belong together, all begun with overwrite: each is on the disk before the first gets its name, and if one cannot get its name the others
+ * are again what they were. Closes all, whatever the outcome. */
+enum status output_commit_all(struct output *out, int count) MUST_USE;
+void output_discard(struct output *out); /* safe after commit and on a zeroed struct */
 
 /* Appends one line to a log file that other programs may follow (metrics.jsonl): a single write(2). Errors: DISK. */
 enum status file_append(const char *path, const char *bytes, size_t size, struct error *err) MUST_USE;

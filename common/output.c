@@ -265,7 +265,8 @@ static enum status sync_folder(struct output *out)
     return status;
 }
 
-enum status output_commit(struct output *out)
+/* Everything but the name: the bytes are on the disk and the file is closed. */
+static enum status finish(struct output *out)
 {
     CHECK(out->buffer);
     flush(out);
@@ -275,8 +276,12 @@ enum status output_commit(struct output *out)
     if (status == OK && out->is_nameless)
         status = give_name(out);
     enum status closed = close_file(out);
-    if (status == OK)
-        status = closed;
+    return status == OK ? closed : status;
+}
+
+enum status output_commit(struct output *out)
+{
+    enum status status = finish(out);
     if (out->is_stream)
         return out->status = status;
     if (status == OK && out->beside[0])
@@ -288,6 +293,46 @@ enum status output_commit(struct output *out)
     if (status == OK)
         status = sync_folder(out);
     return out->status = status;
+}
+
+/* Swaps the new file with the one that is there, so that the step can be taken back; where none is, or none can be swapped, a rename has to do. */
+static enum status swap_into_place(struct output *out)
+{
+    if (renameat2(AT_FDCWD, out->beside, AT_FDCWD, out->path, RENAME_EXCHANGE) == 0)
+        return OK;
+    if (errno != ENOENT && errno != EINVAL && errno != ENOSYS)
+        return cannot_write(out->err, out->path, "cannot put the file in place");
+    out->is_first = errno == ENOENT;
+    TRY(rename_into_place(out));
+    out->beside[0] = 0;
+    return OK;
+}
+
+static void take_back(struct output *out)
+{
+    if (out->beside[0])
+        (void)!renameat2(AT_FDCWD, out->beside, AT_FDCWD, out->path, RENAME_EXCHANGE);
+    else if (out->is_first)
+        unlink(out->path);
+}
+
+enum status output_commit_all(struct output *out, int count)
+{
+    enum status status = OK;
+    int placed = 0;
+    for (int i = 0; i < count && status == OK; i++) {
+        CHECK(out[i].overwrite && !out[i].is_stream);
+        status = finish(&out[i]);
+    }
+    while (status == OK && placed < count && (status = swap_into_place(&out[placed])) == OK)
+        placed++;
+    while (status != OK && placed > 0)
+        take_back(&out[--placed]);
+    for (int i = 0; i < count && status == OK; i++)
+        status = sync_folder(&out[i]);
+    for (int i = 0; i < count; i++)
+        output_discard(&out[i]);
+    return status;
 }
 
 void output_discard(struct output *out)

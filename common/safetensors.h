@@ -46,9 +46,11 @@ void safetensors_set_close(struct safetensors_set *set);
 /* The tensor of that name in any file, NULL if absent; *file (may be NULL) gets the file it is in. */
 const struct safetensor *safetensors_set_find(const struct safetensors_set *set, const char *name, const struct safetensors **file);
 
-/* Writes a file whole or not at all: metadata {"format": "pt"}, dtypes by alignment descending then names, header padded so that data
+/* The content of a file: metadata {"format": "pt"}, dtypes by alignment descending then names, header padded so that data
  * begins at a multiple of 8. Each tensor needs name, dtype, rank, shape and data; bytes and offset are
  * computed. */
+void safetensors_print(struct output *out, struct arena *scratch, const struct safetensor *tensor, int64_t count);
+/* A file of that content, whole or not at all. */
 enum status safetensors_write(struct arena *arena, const char *path, const struct safetensor *tensor, int64_t count, bool overwrite,
                               struct error *err) MUST_USE;
 

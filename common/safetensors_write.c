@@ -47,14 +47,9 @@ static struct text header_of(struct arena *arena, const struct safetensor *tenso
     return header;
 }
 
-enum status safetensors_write(struct arena *arena, const char *path, const struct safetensor *tensor, int64_t count, bool overwrite, struct error *err)
+void safetensors_print(struct output *out, struct arena *scratch, const struct safetensor *tensor, int64_t count)
 {
-    struct output out = { 0 };
-    struct arena *scratch = arena_create_like(arena);
     struct safetensor *sorted = NEW_ARRAY(scratch, count, struct safetensor);
-    enum status status = output_open(&out, scratch, path, overwrite, err);
-    if (status != OK)
-        goto done;
     for (int64_t i = 0; i < count; i++) {
         sorted[i] = tensor[i];
         sorted[i].bytes = size_of(&tensor[i]);
@@ -66,12 +61,21 @@ enum status safetensors_write(struct arena *arena, const char *path, const struc
     uint8_t length[8];
     for (int i = 0; i < 8; i++)
         length[i] = (uint8_t)((uint64_t)header.length >> 8 * i);
-    output_write(&out, length, sizeof length);
-    output_write(&out, header.bytes, header.length);
+    output_write(out, length, sizeof length);
+    output_write(out, header.bytes, header.length);
     for (int64_t i = 0; i < count; i++)
-        output_write(&out, sorted[i].data, (size_t)sorted[i].bytes);
-    status = output_commit(&out);
-done:
+        output_write(out, sorted[i].data, (size_t)sorted[i].bytes);
+}
+
+enum status safetensors_write(struct arena *arena, const char *path, const struct safetensor *tensor, int64_t count, bool overwrite, struct error *err)
+{
+    struct output out = { 0 };
+    struct arena *scratch = arena_create_like(arena);
+    enum status status = output_open(&out, scratch, path, overwrite, err);
+    if (status == OK) {
+        safetensors_print(&out, scratch, tensor, count);
+        status = output_commit(&out);
+    }
     output_discard(&out);
     arena_destroy(scratch);
     return status;

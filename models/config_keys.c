@@ -149,11 +149,10 @@ static bool is_known(const char *key, const struct family *family)
     return is_word(key, read_elsewhere) || is_word(key, of_libraries) || is_word(key, of_generation);
 }
 
-static void name_unknown(const json_t *json, const char *path, const struct family *family)
+static void name_unknown(struct arena *arena, const json_t *json, const char *path, const struct family *family)
 {
     const char *key;
     json_t *value;
-    struct arena *arena = arena_create(NULL);
     struct text list = text_new(arena);
     enum { LISTED = 12 };
     int count = 0;
@@ -168,14 +167,13 @@ static void name_unknown(const json_t *json, const char *path, const struct fami
         text_print(&list, " and %d more", count - LISTED);
     if (count > 0)
         warn("%s: unknown keys are ignored, as transformers' %s does: %s", path, family->model_type, list.bytes);
-    arena_destroy(arena);
 }
 
-enum status config_check_keys(const json_t *json, const char *path, const struct family *family, struct error *err)
+enum status config_check_keys(struct arena *arena, const json_t *json, const char *path, const struct family *family, struct error *err)
 {
     for (size_t i = 0; i < COUNT(decisive); i++)
         if (!is_neutral(&decisive[i], json_object_get(json, decisive[i].key)))
             return config_refuse(json, path, decisive[i].key, decisive[i].what, decisive[i].cure, err);
-    name_unknown(json, path, family);
+    name_unknown(arena, json, path, family);
     return OK;
 }

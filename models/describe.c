@@ -86,7 +86,7 @@ static void add_layer(struct model *model, struct arena *arena, int index)
 enum status model_describe(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err)
 {
     const struct family *family = config->family;
-    *model = (struct model){ .config = *config, .dtype = dtype, .rope_amplitude = 1, .dynamic_rope = rope_growth(config) };
+    *model = (struct model){ .arena = arena, .config = *config, .dtype = dtype, .rope_amplitude = 1, .dynamic_rope = rope_growth(config) };
     if (dtype != F32 && dtype != BF16)
         return fail_with(err, BAD_CONFIG, "dtype %s: graft does not compute with it on this device", "use float32 or bfloat16", dtype_name(dtype));
     model->layer = NEW_ARRAY(arena, config->layers, struct layer);

@@ -10,7 +10,7 @@
 
 enum { MAX_LAYERS = 1024, MAX_VOCAB = 1 << 28, MAX_WIDTH = 1 << 24, MAX_HEADS = 1 << 16 };
 
-static enum status find_family(struct model_config *config, const json_t *json, const char *path, struct error *err)
+static enum status find_family(struct model_config *config, struct arena *arena, const json_t *json, const char *path, struct error *err)
 {
     const char *model_type = NULL, *const *names = family_names();
     size_t count = 0;
@@ -20,13 +20,11 @@ static enum status find_family(struct model_config *config, const json_t *json, 
     config->family = model_type ? family_find(model_type) : NULL;
     if (!config->family) {
         enum status status = config_refuse(json, path, "model_type", "graft does not know this family", "", err);
-        struct arena *arena = arena_create(NULL);
         struct text list = text_new(arena);
         const char *nearest = model_type ? text_nearest(model_type, names, count) : NULL;
         for (size_t i = 0; i < count; i++)
             text_print(&list, "%s%s", i > 0 ? ", " : "", names[i]);
         cure_with(err, "the families are %s%s%s%s", list.bytes, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-        arena_destroy(arena);
         return status;
     }
     config->model_type = config->family->model_type;
@@ -230,9 +228,9 @@ static enum status read_all(struct model_config *config, struct arena *arena, co
         return fail_with(err, BAD_MODEL, "%s: not a JSON object", "give the folder of a Hugging Face model", path);
     if (generation && !json_is_object(generation))
         return fail_with(err, BAD_MODEL, "%s: not a JSON object", "copy or download it again, or remove it", generation_path);
-    TRY(find_family(config, json, path, err));
+    TRY(find_family(config, arena, json, path, err));
     TRY(check_architectures(config, json, path, err));
-    TRY(config_check_keys(json, path, config->family, err));
+    TRY(config_check_keys(arena, json, path, config->family, err));
     TRY(read_sizes(config, json, path, err));
     TRY(read_activation(config, json, path, err));
     TRY(read_rest(config, arena, json, path, err));

@@ -15,7 +15,7 @@ enum status config_refuse(const json_t *object, const char *path, const char *ke
 bool config_is_trivial(const json_t *value);
 
 /* Refuses keys that change the mathematics in a way graft does not compute; names in one warning those that nobody knows. */
-enum status config_check_keys(const json_t *json, const char *path, const struct family *family, struct error *err) MUST_USE;
+enum status config_check_keys(struct arena *arena, const json_t *json, const char *path, const struct family *family, struct error *err) MUST_USE;
 
 /* config->rope from rope_scaling or rope_parameters, rope_theta and original_max_position_embeddings. Needs head_size and max_positions. */
 enum status config_read_rope(struct model_config *config, const json_t *json, const char *path, struct error *err) MUST_USE;

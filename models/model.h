@@ -51,6 +51,7 @@ struct layer {
 };
 
 struct model {
+    struct arena *arena; /* of its tensors' descriptions */
     struct model_config config;
     enum dtype dtype;                         /* of computation: activations and large weights */
     struct tensor *embed, *final_norm, *head; /* head == embed when tied */

@@ -255,7 +255,7 @@ void model_release(struct model *model)
 /* A hash of hashes: one line per tensor, in the order of the walk. */
 enum status model_hash(const struct model *model, char hex[65], struct error *err)
 {
-    struct arena *arena = arena_create(NULL);
+    struct arena *arena = arena_create_like(model->arena);
     struct text lines = text_new(arena);
     enum status status = OK;
     for (int i = 0; i < model->tensors && status == OK; i++) {

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* The number behind a format such as "MemAvailable: %" SCNu64, in the first line that matches; 0 if there is none. */
 static uint64_t read_number(const char *path, const char *format)
@@ -23,6 +24,8 @@ static uint64_t read_number(const char *path, const char *format)
 size_t memory_available(void)
 {
     uint64_t available = read_number("/proc/meminfo", "MemAvailable: %" SCNu64) * 1024;
+    if (available == 0) /* nobody says what is free: all there is */
+        available = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t limit = read_number("/sys/fs/cgroup/memory.max", "%" SCNu64), used = read_number("/sys/fs/cgroup/memory.current", "%" SCNu64);
     if (limit && limit > used && limit - used < available)
         available = limit - used;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static const char *const run_files[] = { "metrics.jsonl", "manifest.json", "config.yaml", "adapter_config.json", "adapter_model.safetensors" };
+static const char *const record_files[] = { "metrics.jsonl", "manifest.json" };
 static const char *const adapter_files[] = { "adapter_config.json", "adapter_model.safetensors", "README.md" };
 
 enum status train_check_output(const struct config *config, struct arena *arena, bool force, struct error *err)
@@ -41,8 +42,8 @@ enum status saves_begin(struct saves *saves, struct run *run, struct arena *aren
     *saves = (struct saves){ .run = run, .arena = arena };
     TRY(adapter_hash(run->adapter, saves->start, err));
     TRY(folder_make(folder, err));
-    for (size_t i = 0; i < COUNT(run_files); i++)
-        TRY(remove_file(arena, folder, run_files[i], err));
+    for (size_t i = 0; i < COUNT(record_files); i++)
+        TRY(remove_file(arena, folder, record_files[i], err));
     struct text yaml = text_new(arena);
     struct output out;
     config_print(&run->config, run->adapter, &yaml);

@@ -13,7 +13,7 @@ struct saves {
     int64_t steps;
 };
 
-/* Makes the folder, removes what an earlier run left under the names used here, writes config.yaml. */
+/* Makes the folder, removes the records of an earlier run, writes config.yaml. An earlier run's adapter stays until there is one to replace it. */
 enum status saves_begin(struct saves *saves, struct run *run, struct arena *arena, struct error *err) MUST_USE;
 /* output_dir/adapters/step-000200, and removes the oldest beyond save_total_limit. */
 enum status saves_step(struct saves *saves, int64_t step, struct error *err) MUST_USE;

@@ -123,16 +123,20 @@ static enum status one_step(struct loop *loop, int64_t step, bool *stop, struct 
     return OK;
 }
 
+static enum status interrupted_early(struct error *err)
+{
+    return fail_with(err, INTERRUPTED, "by a signal before the first step; no adapter was saved", "");
+}
+
 static enum status walk(struct loop *loop, struct error *err)
 {
     bool stop = false;
     for (int64_t step = 1; step <= loop->run->steps && !stop; step++) {
-        enum status status = one_step(loop, step, &stop, err);
-        if (status != OK)
-            return status;
         if (interrupted())
-            return fail_with(err, INTERRUPTED, "by a signal after step %lld of %lld; the adapter was saved in %s", "", (long long)step,
-                             (long long)loop->run->steps, loop->run->config.training.output_dir);
+            return step == 1 ? interrupted_early(err)
+                             : fail_with(err, INTERRUPTED, "by a signal after step %lld of %lld; the adapter was saved in %s", "", (long long)step - 1,
+                                         (long long)loop->run->steps, loop->run->config.training.output_dir);
+        TRY(one_step(loop, step, &stop, err));
     }
     loop->outcome->stopped_early = stop;
     return OK;
@@ -150,9 +154,9 @@ static enum status finish(struct loop *loop, enum status status, struct error *e
                            "check training.learning_rate, and 'graft data check' for what is trained", (long long)loop->outcome->steps);
     if (status == OK)
         status = saves_final(&loop->saves, run->config.training.load_best_model_at_end && loop->outcome->best_step != loop->outcome->steps, err);
-    else if (status == INTERRUPTED)
+    else if (status == INTERRUPTED && loop->outcome->steps > 0)
         status = saves_final(&loop->saves, false, &second) == OK ? INTERRUPTED : (*err = second, second.code);
-    else if (loop->outcome->steps > 0 && saves_step(&loop->saves, loop->outcome->steps, &second) != OK)
+    else if (status != INTERRUPTED && loop->outcome->steps > 0 && saves_step(&loop->saves, loop->outcome->steps, &second) != OK)
         progress_say(&loop->progress, "the last good adapter could not be kept: %s", second.what);
     if (status != OK && status != INTERRUPTED)
         outcome = arena_print(run->arena, "failed: %s", err->what);
@@ -183,7 +187,7 @@ enum status train(struct run *run, bool quiet, struct train_outcome *outcome, st
     *outcome = (struct train_outcome){ .first_loss = NAN, .last_loss = NAN, .eval_loss = NAN, .best_eval_loss = NAN };
     struct loop loop = { .run = run, .quiet = quiet, .outcome = outcome, .arena = arena_create_like(run->arena) };
     double began = monotonic_seconds();
-    enum status status = begin(&loop, err);
+    enum status status = interrupted() ? interrupted_early(err) : begin(&loop, err);
     if (status == OK) {
         status = walk(&loop, err);
         progress_end(&loop.progress);
