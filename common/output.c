@@ -308,6 +308,15 @@ static enum status swap_into_place(struct output *out)
     return OK;
 }
 
+/* Removes what a file just put in place has replaced. */
+static enum status drop_replaced(struct output *out)
+{
+    if (out->beside[0] && unlink(out->beside) != 0)
+        return cannot_write(out->err, out->beside, "the new files are in place, but this old one could not be removed");
+    out->beside[0] = 0;
+    return OK;
+}
+
 static void take_back(struct output *out)
 {
     if (out->beside[0])
@@ -330,6 +339,10 @@ enum status output_commit_all(struct output *out, int count)
         take_back(&out[--placed]);
     for (int i = 0; i < count && status == OK; i++)
         status = sync_folder(&out[i]);
+    for (int i = 0; i < count && placed == count; i++) {
+        enum status dropped = drop_replaced(&out[i]);
+        status = status == OK ? dropped : status;
+    }
     for (int i = 0; i < count; i++)
         output_discard(&out[i]);
     return status;

@@ -35,6 +35,8 @@ static enum status compile(struct pattern *pattern, const char *where, const cha
     pattern->code = pcre2_compile((PCRE2_SPTR)(translated->length ? translated->bytes : ""), translated->length,
                                   PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_UTF_CHECK, &code, &offset, context);
     pcre2_compile_context_free(context);
+    if (!pattern->code && code == PCRE2_ERROR_HEAP_FAILED)
+        return fail_with(err, NO_MEMORY, "%s: no memory for a pattern", "free some memory", where);
     if (!pattern->code) {
         PCRE2_UCHAR message[200] = "";
         pcre2_get_error_message(code, message, sizeof message);
@@ -99,6 +101,8 @@ static void search_in(struct search *search, const char *subject, size_t length)
 static enum status match_failed(int code, size_t at, struct error *err)
 {
     PCRE2_UCHAR message[200] = "";
+    if (code == PCRE2_ERROR_NOMEMORY)
+        return fail_with(err, NO_MEMORY, "no memory to search text", "free some memory");
     pcre2_get_error_message(code, message, sizeof message);
     return fail_with(err, BAD_DATA, "the tokenizer's pattern gave up %zu bytes into a piece of text: %s",
                      "the pattern backtracks too much on this text: shorten the record", at, (const char *)message);

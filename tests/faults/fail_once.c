@@ -1,9 +1,11 @@
 /* A library to preload into graft: it counts the calls that can fail from main() on, and makes one of them fail.
  *
  *     FAIL=memory:17      the 17th allocation finds no memory; every other call works
- *     FAIL=writing:3+     from the third on every call that changes a file fails, as on a full disk
- *     FAIL=reading:2      the second open, read or mapping of an existing file fails
- *     CALLS=FILE          appends a line "kind number function stack" for each counted call, stack being a hash of its callers
+ *     FAIL=writing:3      the third call that makes, fills, closes or names a file fails
+ *     FAIL=writing:3+     and every such call behind it, as on a disk that is full
+ *     FAIL=reading:2      the second open, read, mapping or closing of an existing file fails
+ *     FAIL=removing:1     the first removal fails
+ *     CALLS=FILE          appends a line "kind number function library stack" for each counted call: who called, and a hash of the callers
  *
  * Calls that libc makes inside itself (stdio writing its buffer, pthread mapping a stack) do not come by here: they have tests of their own.
  * What the calls of a kind have in common is how they fail; which call it is, is for the sweep to choose.
@@ -26,9 +28,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum kind { MEMORY, WRITING, READING, KINDS };
+enum kind { MEMORY, WRITING, READING, REMOVING, KINDS };
 
-static const char *const kind_name[KINDS] = { "memory", "writing", "reading" };
+static const char *const kind_name[KINDS] = { "memory", "writing", "reading", "removing" };
 
 static struct {
     bool armed; /* main() runs */
@@ -53,16 +55,19 @@ static uint64_t stack_hash(void)
 }
 
 /* Counts one call; whether it is the one to fail. */
-static bool fails(enum kind kind, const char *function)
+static bool fails(enum kind kind, const char *function, const void *caller)
 {
     if (!plan.armed || inside)
         return false;
     int kept = errno;
     long number = atomic_fetch_add(&plan.count[kind], 1) + 1;
     if (plan.calls >= 0) {
-        char line[128];
+        char line[512];
+        Dl_info about = { 0 };
         inside = true;
-        int length = snprintf(line, sizeof line, "%s %ld %s %016llx\n", kind_name[kind], number, function, (unsigned long long)stack_hash());
+        dladdr(caller, &about);
+        int length = snprintf(line, sizeof line, "%s %ld %s %s %016llx\n", kind_name[kind], number, function, about.dli_fname ? about.dli_fname : "?",
+                              (unsigned long long)stack_hash());
         syscall(SYS_write, plan.calls, line, (size_t)length);
         inside = false;
     }
@@ -107,7 +112,7 @@ static void *next(const char *name)
         own_##name = NEXT(name);
 
 #define FAIL_WITH(kind, code, result)                                                                                                                          \
-    if (fails(kind, __func__)) {                                                                                                                               \
+    if (fails(kind, __func__, __builtin_return_address(0))) {                                                                                                  \
         errno = code;                                                                                                                                          \
         return result;                                                                                                                                         \
     }
@@ -170,7 +175,7 @@ void *memalign(size_t alignment, size_t size)
 int posix_memalign(void **memory, size_t alignment, size_t size)
 {
     OWN(posix_memalign)
-    return fails(MEMORY, __func__) ? ENOMEM : own_posix_memalign(memory, alignment, size);
+    return fails(MEMORY, __func__, __builtin_return_address(0)) ? ENOMEM : own_posix_memalign(memory, alignment, size);
 }
 
 void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset)
@@ -269,14 +274,14 @@ int link(const char *from, const char *to)
 int unlink(const char *path)
 {
     OWN(unlink)
-    FAIL_WITH(WRITING, EIO, -1)
+    FAIL_WITH(REMOVING, EIO, -1)
     return own_unlink(path);
 }
 
 int rmdir(const char *path)
 {
     OWN(rmdir)
-    FAIL_WITH(WRITING, EIO, -1)
+    FAIL_WITH(REMOVING, EIO, -1)
     return own_rmdir(path);
 }
 
@@ -291,7 +296,7 @@ int mkdir(const char *path, mode_t mode)
 int close(int file)
 {
     OWN(close)
-    bool failing = fails(fcntl(file, F_GETFL) & O_ACCMODE ? WRITING : READING, __func__);
+    bool failing = fails(fcntl(file, F_GETFL) & O_ACCMODE ? WRITING : READING, __func__, __builtin_return_address(0));
     int closed = own_close(file);
     if (failing)
         errno = EIO;
