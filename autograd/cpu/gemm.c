@@ -84,7 +84,7 @@ enum status gemm_open(struct device *device, struct error *err)
         state->lane = calloc((size_t)device->threads, sizeof *state->lane);
     if (!state || !state->lane) {
         gemm_close(device);
-        return fail_with(err, NO_MEMORY, "matrix products: no memory for %d threads", "", device->threads);
+        return fail_with(err, NO_MEMORY, "matrix products: no memory for %d threads", "use fewer threads (--threads), or free some memory", device->threads);
     }
     state->lanes = device->threads;
     dnnl_status_t status = dnnl_engine_create(&state->engine, dnnl_cpu, 0);
@@ -93,7 +93,7 @@ enum status gemm_open(struct device *device, struct error *err)
     if (status == dnnl_success)
         return OK;
     gemm_close(device);
-    return fail_with(err, LIBRARY, "matrix products: oneDNN does not start (status %d)", "", (int)status);
+    return fail_with(err, LIBRARY, "matrix products: oneDNN does not start (status %d)", "free some memory; 'graft doctor' shows what works", (int)status);
 }
 
 enum status gemm_reserve(struct device *device, size_t bytes)
@@ -309,7 +309,7 @@ static enum status bf16_product(struct device *device, const struct product *p)
         failed += !run_prepared(state, &state->lane[omp_get_thread_num()], q, a, b, c);
     }
     if (failed)
-        return fail_with(device->err, LIBRARY, "matrix products: oneDNN failed in bfloat16", "");
+        return fail_with(device->err, LIBRARY, "matrix products: oneDNN failed in bfloat16", "free some memory, or use dtype float32");
     struct product rest = *p;
     rest.m = p->m - t.rest;
     rest.a.data = element(p->a.data, BF16, t.rest * p->a.stride);

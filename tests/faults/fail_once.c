@@ -5,6 +5,7 @@
  *     FAIL=writing:3+     and every such call behind it, as on a disk that is full
  *     FAIL=reading:2      the second open, read, mapping or closing of an existing file fails
  *     FAIL=removing:1     the first removal fails
+ *     FAIL=... INTERRUPT=1  instead of failing the process gets two SIGINTs at that call, as from a user who presses twice
  *     CALLS=FILE          appends a line "kind number function library stack" for each counted call: who called, and a hash of the callers
  *
  * Calls that libc makes inside itself (stdio writing its buffer, pthread mapping a stack) do not come by here: they have tests of their own.
@@ -15,6 +16,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -36,7 +38,7 @@ static struct {
     bool armed; /* main() runs */
     enum kind kind;
     long number; /* 0: nothing fails */
-    bool onward;
+    bool onward, interrupting;
     int calls;
     atomic_long count[KINDS];
 } plan = { .calls = -1 };
@@ -71,8 +73,11 @@ static bool fails(enum kind kind, const char *function, const void *caller)
         syscall(SYS_write, plan.calls, line, (size_t)length);
         inside = false;
     }
+    bool chosen = plan.number > 0 && kind == plan.kind && (plan.onward ? number >= plan.number : number == plan.number);
+    for (int i = 0; i < 2 && chosen && plan.interrupting; i++)
+        kill(getpid(), SIGINT);
     errno = kept;
-    return plan.number > 0 && kind == plan.kind && (plan.onward ? number >= plan.number : number == plan.number);
+    return chosen && !plan.interrupting;
 }
 
 static void read_plan(void)
@@ -87,6 +92,7 @@ static void read_plan(void)
         plan.number = strtol(fail + length + 1, &end, 10);
         plan.onward = *end == '+';
     }
+    plan.interrupting = getenv("INTERRUPT") != NULL;
     if (calls)
         plan.calls = (int)syscall(SYS_openat, AT_FDCWD, calls, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (calls && plan.calls <= STDERR_FILENO)
