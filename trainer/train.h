@@ -16,7 +16,7 @@ enum status train_check_output(const struct config *config, struct arena *arena,
 /* Blocks SIGINT and SIGTERM for this thread and those it will make; the loop looks for them between steps. Call before anything starts threads. */
 void train_block_signals(void);
 /* Trains, evaluates, logs and saves as the configuration says. Errors: UNHEALTHY (loss or gradient not finite, an adapter that did not change), DISK,
- * INTERRUPTED (after a clean save). */
+ * INTERRUPTED (after a clean save, or before there was anything to save). */
 enum status train(struct run *run, bool quiet, struct train_outcome *outcome, struct error *err) MUST_USE;
 
 #endif
