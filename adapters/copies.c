@@ -37,17 +37,19 @@ struct tensor *copies_weight(const struct copies *copies, struct pass *p, struct
 
 void copies_start(const struct copies *copies, struct parameters *parameters, const struct model *model)
 {
-    struct arena *scratch = arena_create_like(parameters->arena);
     for (int i = 0; i < copies->count; i++) {
         const struct tensor *frozen = copies->copy[i].frozen;
-        void *stored = arena_alloc(scratch, tensor_bytes(frozen));
-        float *values = arena_array(scratch, (size_t)(frozen->rows * frozen->cols), sizeof *values);
         CHECK(frozen->data);
-        tensor_download(model->device, frozen, stored);
-        widen(values, stored, frozen->dtype, frozen->rows * frozen->cols);
-        tensor_upload(parameters->device, copies->copy[i].value, values);
+        struct arena *scratch = arena_create_like(parameters->arena);
+        const char *stored = tensor_values(model->device, scratch, frozen);
+        float *row = NEW_ARRAY(scratch, frozen->cols, float), *value = copies->copy[i].value->data;
+        for (int64_t r = 0; r < frozen->rows; r++) {
+            widen(row, stored + (size_t)(r * frozen->cols) * dtype_bytes(frozen->dtype), frozen->dtype, frozen->cols);
+            parameters->device->row->upload(parameters->device, value + r * frozen->cols, row, (size_t)frozen->cols * sizeof *row);
+        }
+        model_forget(model, frozen);
+        arena_destroy(scratch);
     }
-    arena_destroy(scratch);
 }
 
 bool copies_hold(const struct copies *copies, const struct tensor *parameter)

@@ -117,9 +117,9 @@ static enum status compare_frozen(const struct reading *r, const struct safetens
     float *values, *widened;
     const int64_t count = frozen->rows * frozen->cols;
     TRY(values_of(r, stored, &values));
-    void *own = arena_alloc(r->scratch, tensor_bytes(frozen)), *narrowed = arena_alloc(r->scratch, tensor_bytes(frozen));
+    const void *own = tensor_values(r->model->device, r->scratch, frozen);
+    void *narrowed = arena_alloc(r->scratch, tensor_bytes(frozen));
     widened = arena_array(r->scratch, (size_t)count, sizeof *widened);
-    tensor_download(r->model->device, frozen, own);
     bool same = elements(stored) == count && stored->rank > 0 && stored->shape[stored->rank - 1] == frozen->cols;
     if (same) {
         narrow(narrowed, values, frozen->dtype, count);
@@ -192,9 +192,7 @@ enum status peft_weights_write(const struct adapter *adapter, struct arena *aren
     struct safetensor *file = NEW_ARRAY(arena, parameters->tensors, struct safetensor);
     for (int i = 0; i < parameters->tensors; i++) {
         struct tensor *t = parameters->tensor[i];
-        float *values = arena_array(arena, (size_t)(t->rows * t->cols), sizeof *values);
-        tensor_download(parameters->device, t, values);
-        file[i] = (struct safetensor){ .name = t->name, .dtype = "F32", .data = values };
+        file[i] = (struct safetensor){ .name = t->name, .dtype = "F32", .data = tensor_values(parameters->device, arena, t) };
         file[i].rank = shape_of(adapter, t, file[i].shape);
     }
     TRY(output_open(out, arena, path_join(arena, folder, "adapter_model.safetensors"), true, err));

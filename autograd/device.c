@@ -60,6 +60,11 @@ void device_release(struct device *device, void *bytes, size_t size)
         device->row->release(device, bytes, size);
 }
 
+size_t device_footprint(const struct device *device, size_t bytes)
+{
+    return bytes ? device->row->footprint(bytes) : 0;
+}
+
 void tensor_upload(struct device *device, struct tensor *t, const void *from)
 {
     device->row->upload(device, t->data, from, tensor_bytes(t));
@@ -68,4 +73,13 @@ void tensor_upload(struct device *device, struct tensor *t, const void *from)
 void tensor_download(struct device *device, const struct tensor *t, void *to)
 {
     device->row->download(device, to, t->data, tensor_bytes(t));
+}
+
+const void *tensor_values(struct device *device, struct arena *arena, const struct tensor *t)
+{
+    if (device->row->host)
+        return t->data;
+    void *copy = arena_alloc(arena, tensor_bytes(t));
+    tensor_download(device, t, copy);
+    return copy;
 }

@@ -19,10 +19,12 @@ struct device {
 
 struct device_row {
     const char *name;
+    bool host; /* its memory is the host's: tensor->data can be read as it is */
     enum status (*open)(struct device *device, int index);
     void (*close)(struct device *device);
     void *(*allocate)(struct device *device, size_t bytes); /* NULL: no memory left */
     void (*release)(struct device *device, void *bytes, size_t size);
+    size_t (*footprint)(size_t bytes); /* see device_footprint() */
     void (*upload)(struct device *device, void *to, const void *from, size_t bytes);
     void (*download)(struct device *device, void *to, const void *from, size_t bytes);
     void (*fill)(struct device *device, void *to, int byte, size_t bytes);
@@ -35,9 +37,13 @@ void device_close(struct device *device);
 /* Zeroed, 64-byte aligned (huge pages where they help). Errors: NO_MEMORY naming `what` and the bytes. */
 enum status device_allocate(struct device *device, const char *what, size_t bytes, void **out, struct error *err) MUST_USE;
 void device_release(struct device *device, void *bytes, size_t size); /* NULL is fine */
+/* What an allocation of so many bytes really takes once it is in use; 0 for none. */
+size_t device_footprint(const struct device *device, size_t bytes);
 /* Uploads to the live rows of a tensor / downloads from them. */
 void tensor_upload(struct device *device, struct tensor *t, const void *from);
 void tensor_download(struct device *device, const struct tensor *t, void *to);
+/* The live values for reading: where they lie on a device whose memory is the host's, else a copy in the arena. */
+const void *tensor_values(struct device *device, struct arena *arena, const struct tensor *t);
 
 /* Whether this CPU multiplies bf16 in hardware (AVX512-BF16 or AMX). */
 bool cpu_has_bf16(void);

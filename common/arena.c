@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 64, SMALL_ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, LARGEST_BLOCK = 4 << 20 };
+/* From MAPPED bytes on a block is pages of its own, so that destroying gives them back: malloc would keep them for this process. */
+enum { ALIGNMENT = 64, SMALL_ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, MAPPED = 256 << 10, LARGEST_BLOCK = 4 << 20 };
 
 struct block {
     struct block *before;
     size_t size, used; /* of bytes behind this header */
+    size_t room;       /* with it */
 };
 
 struct arena {
@@ -50,7 +53,10 @@ void arena_destroy(struct arena *arena)
         return;
     for (struct block *block = arena->newest, *before; block; block = before) {
         before = block->before;
-        free(block);
+        if (block->room >= MAPPED)
+            munmap(block, block->room);
+        else
+            free(block);
     }
     free(arena);
 }
@@ -58,11 +64,16 @@ void arena_destroy(struct arena *arena)
 static struct block *block_new(struct arena *arena, size_t size)
 {
     struct block *block = NULL;
-    if (size < SIZE_MAX - 2 * ALIGNMENT)
-        block = aligned_alloc(ALIGNMENT, (size + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    if (size >= SIZE_MAX - 2 * ALIGNMENT)
+        return exhausted(arena->handler, size);
+    size_t room = (size + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (room < MAPPED)
+        block = aligned_alloc(ALIGNMENT, room);
+    else if ((block = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED)
+        block = NULL;
     if (!block)
         return exhausted(arena->handler, size);
-    *block = (struct block){ .before = arena->newest, .size = size };
+    *block = (struct block){ .before = arena->newest, .size = size, .room = room };
     arena->newest = block;
     return block;
 }

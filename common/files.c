@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIPE_CHUNK = 64 << 10, SHA256_BYTES = 32 };
+enum { PIPE_CHUNK = 64 << 10, MAP_CHUNK = 1 << 20, SHA256_BYTES = 32 };
 
 int file_open(const char *path, int flags)
 {
@@ -86,6 +86,14 @@ enum status map_open(struct map *map, const char *path, struct error *err)
 done:
     close(file);
     return status;
+}
+
+/* Whole pages only: what shares a page with other bytes stays. */
+void map_forget(const void *bytes, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)bytes + page - 1) / page * page, end = ((uintptr_t)bytes + size) / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED); /* a wish: if it is not heard, only memory is lost */
 }
 
 void map_close(struct map *map)
@@ -206,21 +214,50 @@ void hash_memory(hash_take_memory *take, hash_take_memory_again *again, hash_giv
     (void)CRYPTO_set_mem_functions(take, again, give_back);
 }
 
+/* A configuration of OpenSSL can take SHA-256 away. Only the first call counts. */
+static void ignore_configuration(void)
+{
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+
+static void print_digest(const uint8_t digest[SHA256_BYTES], char hex[65])
+{
+    for (unsigned i = 0; i < SHA256_BYTES; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
 void hash_bytes(const void *bytes, size_t size, char hex[65])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned length = 0;
-    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL); /* a configuration of OpenSSL can take SHA-256 away; only the first call counts */
+    ignore_configuration();
     CHECK(EVP_Digest(size ? bytes : "", size, digest, &length, EVP_sha256(), NULL) == 1 && length == SHA256_BYTES);
-    for (unsigned i = 0; i < SHA256_BYTES; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    print_digest(digest, hex);
+}
+
+void hash_mapped(const void *bytes, size_t size, char hex[65])
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    ignore_configuration();
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    CHECK(context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
+    for (size_t done = 0; done < size; done += MAP_CHUNK) {
+        const uint8_t *piece = (const uint8_t *)bytes + done;
+        size_t here = size - done < MAP_CHUNK ? size - done : MAP_CHUNK;
+        CHECK(EVP_DigestUpdate(context, piece, here) == 1);
+        map_forget(piece, here);
+    }
+    CHECK(EVP_DigestFinal_ex(context, digest, &length) == 1 && length == SHA256_BYTES);
+    EVP_MD_CTX_free(context);
+    print_digest(digest, hex);
 }
 
 enum status hash_file(const char *path, char hex[65], struct error *err)
 {
     struct map map;
     TRY(map_open(&map, path, err));
-    hash_bytes(map.bytes, map.size, hex);
+    hash_mapped(map.bytes, map.size, hex);
     map_close(&map);
     return OK;
 }

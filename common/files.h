@@ -21,6 +21,8 @@ struct map {
 /* Maps a regular file read-only. Errors: BAD_FILE (missing, a folder, unreadable), with the path. */
 enum status map_open(struct map *map, const char *path, struct error *err) MUST_USE;
 void map_close(struct map *map); /* safe on a zeroed or closed map */
+/* Bytes of a mapping that will not be read soon leave this process's memory (they stay in the system's cache, and reading brings them back). */
+void map_forget(const void *bytes, size_t size);
 
 /* The whole file as NUL-terminated bytes in the arena; files over `limit` bytes are BAD_FILE. */
 enum status file_read(struct arena *arena, const char *path, size_t limit, char **bytes, size_t *size, struct error *err) MUST_USE;
@@ -42,6 +44,8 @@ typedef void hash_give_memory_back(void *memory, const char *file, int line);
 void hash_memory(hash_take_memory *take, hash_take_memory_again *again, hash_give_memory_back *give_back);
 /* SHA-256 of bytes or of a file, as 64 hex digits and a NUL. */
 void hash_bytes(const void *bytes, size_t size, char hex[65]);
+/* The same of bytes of a mapping, piece by piece: no more than a piece of them is resident on account of it, and none afterwards. */
+void hash_mapped(const void *bytes, size_t size, char hex[65]);
 enum status hash_file(const char *path, char hex[65], struct error *err) MUST_USE;
 
 struct output {

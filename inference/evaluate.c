@@ -70,11 +70,10 @@ static struct figure mean_of(double sum, double squares, int64_t count)
     return figure;
 }
 
-static enum status exact_match(struct session *session, struct arena *arena, const struct dataset *dataset, const struct tokenizer *tokenizer,
-                               const int32_t *eos, int eos_count, struct evaluation *evaluation, struct error *err)
+/* of[i]: the sequence that prompt i comes from. Returns how many there are. */
+static int64_t prompts_of(const struct dataset *dataset, struct prompt *prompt, int64_t *of)
 {
-    struct prompt *prompt = NEW_ARRAY(arena, dataset->count, struct prompt);
-    int64_t *of = NEW_ARRAY(arena, dataset->count, int64_t), count = 0;
+    int64_t count = 0;
     for (int64_t i = 0; i < dataset->count; i++) {
         const struct sequence *s = &dataset->sequence[i];
         if (s->prompt_count == 0)
@@ -82,6 +81,14 @@ static enum status exact_match(struct session *session, struct arena *arena, con
         of[count] = i;
         prompt[count++] = (struct prompt){ s->ids, s->prompt_count, s->count - s->prompt_count + BEYOND_REFERENCE };
     }
+    return count;
+}
+
+static enum status exact_match(struct session *session, struct arena *arena, const struct dataset *dataset, const struct tokenizer *tokenizer,
+                               const int32_t *eos, int eos_count, struct evaluation *evaluation, struct error *err)
+{
+    struct prompt *prompt = NEW_ARRAY(arena, dataset->count, struct prompt);
+    int64_t *of = NEW_ARRAY(arena, dataset->count, int64_t), count = prompts_of(dataset, prompt, of);
     struct answer *answer = NEW_ARRAY(arena, count, struct answer);
     const struct generation generation = { .sampling = { .top_p = 1, .repetition_penalty = 1 }, .eos = eos, .eos_count = eos_count, .lanes = LANES };
     TRY(generate(session, arena, &generation, prompt, count, answer, err));
@@ -110,4 +117,28 @@ enum status evaluate(struct session *session, struct arena *arena, const struct 
         return fail_with(err, BAD_MODEL, "the loss of the records is not finite", NOT_FINITE);
     evaluation->loss = mean_of(sum.loss, sum.squares, sum.tokens);
     return exact_match(session, arena, dataset, tokenizer, eos, eos_count, evaluation, err);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The loss comes first, then the answers: one arena serves both. */
+enum status evaluate_needs(struct inference_needs *needs, const struct session *session, const struct dataset *dataset, struct error *err)
+{
+    struct inference_needs loss, answers;
+    struct arena *arena = arena_create_like(session->arena);
+    struct prompt *prompt = NEW_ARRAY(arena, dataset->count, struct prompt);
+    const int64_t count = prompts_of(dataset, prompt, NEW_ARRAY(arena, dataset->count, int64_t));
+    enum status status = loss_needs(&loss, session, dataset->sequence, dataset->count, MICRO_BATCH_TOKENS, NULL, err);
+    if (status == OK)
+        status = generate_needs(&answers, session, LANES, prompt, count, err);
+    if (status == OK)
+        *needs = (struct inference_needs){ .activations = larger(loss.activations, answers.activations),
+                                           .cache = answers.cache,
+                                           .host = larger(loss.host, answers.host),
+                                           .touched = larger(loss.touched, answers.touched) };
+    arena_destroy(arena);
+    return status;
 }

@@ -22,4 +22,7 @@ struct evaluation {
 enum status evaluate(struct session *session, struct arena *arena, const struct dataset *dataset, const struct tokenizer *tokenizer, const int32_t *eos,
                      int eos_count, struct evaluation *evaluation, struct error *err) MUST_USE;
 
+/* What evaluate() will take at most. */
+enum status evaluate_needs(struct inference_needs *needs, const struct session *session, const struct dataset *dataset, struct error *err) MUST_USE;
+
 #endif

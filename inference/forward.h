@@ -40,6 +40,14 @@ struct forward {
     struct program *program;
 };
 
+/* What some work with a session will take, in bytes, counted from its plans. */
+struct inference_needs {
+    size_t activations; /* the arena of all its programs */
+    size_t cache;       /* keys and values of the past */
+    size_t host;        /* plans, and results on the host */
+    size_t touched;     /* of the mapped weights */
+};
+
 /* What a forward can hold at most. */
 struct capacity {
     int64_t rows, selected, sequences;

@@ -14,7 +14,7 @@ struct lane {
 };
 
 struct lanes {
-    struct session *session;
+    const struct session *session;
     const struct generation *generation;
     const struct prompt *prompt;
     struct answer *answer;
@@ -49,7 +49,7 @@ static enum status check_prompts(const struct model *model, const struct prompt 
 }
 
 /* Sizes follow the longest prompt and answer; rows allow one whole prompt, and every lane at least one id. */
-static enum status lanes_open(struct lanes *l, struct arena *arena, struct error *err)
+static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t most_lanes, struct error *err)
 {
     int64_t longest = 1, slots = 1;
     for (int64_t i = 0; i < l->count; i++) {
@@ -58,10 +58,11 @@ static enum status lanes_open(struct lanes *l, struct arena *arena, struct error
         if (l->prompt[i].count + l->prompt[i].max_new > slots)
             slots = l->prompt[i].count + l->prompt[i].max_new;
     }
-    l->lanes = l->generation->lanes < l->count ? l->generation->lanes : l->count;
+    l->lanes = most_lanes < l->count ? most_lanes : l->count;
     l->slots_per_lane = slots;
     l->rows = l->count > 1 && longest < PREFILL_ROWS ? PREFILL_ROWS : longest;
     l->rows += l->lanes;
+    l->rows = l->rows < l->lanes * longest ? l->rows : l->lanes * longest; /* no lane is ever fed more than its prompt */
     l->lane = NEW_ARRAY(arena, l->lanes, struct lane);
     l->fed_lane = NEW_ARRAY(arena, l->lanes, int64_t);
     for (int64_t i = 0; i < l->lanes; i++)
@@ -70,7 +71,7 @@ static enum status lanes_open(struct lanes *l, struct arena *arena, struct error
     l->slots = NEW_ARRAY(arena, l->rows, int32_t);
     l->logits = NEW_ARRAY(arena, l->lanes * l->session->model->config.vocab, float);
     l->scratch = NEW_ARRAY(arena, l->session->model->config.vocab, struct candidate);
-    TRY(kv_cache_create(&l->cache, arena, l->session->model, l->lanes * slots, l->session->device, err));
+    TRY(kv_cache_describe(&l->cache, arena, l->session->model, l->lanes * slots, err));
     return forward_new(&l->forward, arena, l->session, FOR_LOGITS, (struct capacity){ l->rows, l->lanes, l->lanes }, &l->cache, false, err);
 }
 
@@ -159,7 +160,9 @@ enum status generate(struct session *session, struct arena *arena, const struct 
         return OK;
     struct arena *own = arena_create_like(arena);
     struct lanes l = { .session = session, .generation = generation, .prompt = prompt, .answer = answer, .count = count };
-    enum status status = lanes_open(&l, own, err);
+    enum status status = lanes_describe(&l, own, generation->lanes, err);
+    if (status == OK)
+        status = kv_cache_fill(&l.cache, session->device, err);
     while (status == OK) {
         take_prompts(&l, arena);
         gather(&l);
@@ -178,5 +181,21 @@ enum status generate(struct session *session, struct arena *arena, const struct 
     }
     kv_cache_destroy(&l.cache);
     arena_destroy(own);
+    return status;
+}
+
+enum status generate_needs(struct inference_needs *needs, const struct session *session, int64_t lanes, const struct prompt *prompt, int64_t count,
+                           struct error *err)
+{
+    struct arena *arena = arena_create_like(session->arena);
+    struct lanes l = { .session = session, .prompt = prompt, .count = count };
+    *needs = (struct inference_needs){ 0 };
+    enum status status = count ? lanes_describe(&l, arena, lanes, err) : OK;
+    if (status == OK && count)
+        *needs = (struct inference_needs){ .activations = l.forward.program->arena_bytes,
+                                           .cache = l.cache.bytes,
+                                           .host = arena_used(arena),
+                                           .touched = model_touched_bytes(session->model, l.forward.program, NULL) };
+    arena_destroy(arena);
     return status;
 }

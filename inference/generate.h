@@ -35,4 +35,8 @@ struct generation {
 enum status generate(struct session *session, struct arena *arena, const struct generation *generation, const struct prompt *prompt, int64_t count,
                      struct answer *answer, struct error *err) MUST_USE;
 
+/* What generate() will take at most for such prompts: their ids are not looked at, their counts are. */
+enum status generate_needs(struct inference_needs *needs, const struct session *session, int64_t lanes, const struct prompt *prompt, int64_t count,
+                           struct error *err) MUST_USE;
+
 #endif

@@ -26,17 +26,18 @@ static void visit_all(const struct walk *walk, const struct batch *batch, int64_
 
 struct capacity loss_capacity(const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens)
 {
-    int64_t rows = dataset_longest(sequence, count), held = 0, tokens = 0, sequences = 1;
-    if (rows < micro_batch_tokens)
-        rows = micro_batch_tokens;
+    struct capacity most = { 1, 1, 1 }, now = { 0 };
     for (int64_t i = 0; i < count; i++) { /* as micro_batches() cuts */
-        if (sequence[i].count > micro_batch_tokens - tokens)
-            held = tokens = 0;
-        tokens += sequence[i].count;
-        held++;
-        sequences = held > sequences ? held : sequences;
+        if (sequence[i].count > micro_batch_tokens - now.rows)
+            now = (struct capacity){ 0 };
+        now.rows += sequence[i].count;
+        now.selected += sequence[i].trained;
+        now.sequences++;
+        most.rows = now.rows > most.rows ? now.rows : most.rows;
+        most.selected = now.selected > most.selected ? now.selected : most.selected;
+        most.sequences = now.sequences > most.sequences ? now.sequences : most.sequences;
     }
-    return (struct capacity){ rows, rows, sequences };
+    return most;
 }
 
 static enum status walk_batches(const struct walk *walk, struct error *err)
@@ -51,8 +52,8 @@ static enum status walk_batches(const struct walk *walk, struct error *err)
     int64_t *first = NEW_ARRAY(arena, walk->count + 1, int64_t);
     int64_t batches = micro_batches(pointer, walk->count, walk->micro_batch_tokens, first);
     struct batch *batch = batch_new(arena, capacity.rows, capacity.sequences);
-    float *row_loss = NEW_ARRAY(arena, capacity.rows, float);
-    int32_t *greedy = NEW_ARRAY(arena, capacity.rows, int32_t);
+    float *row_loss = NEW_ARRAY(arena, capacity.selected, float);
+    int32_t *greedy = NEW_ARRAY(arena, capacity.selected, int32_t);
     struct forward forward;
     enum status status = forward_new(&forward, arena, walk->session, FOR_LOSS, capacity, NULL, false, err);
     for (int64_t b = 0; status == OK && b < batches; b++) {
@@ -135,4 +136,19 @@ enum status loss_of_sequences(struct session *session, const struct sequence *se
     *sum = (struct loss_sum){ 0 };
     struct walk walk = { session, sequence, count, micro_batch_tokens, take_loss, sum };
     return walk_batches(&walk, err);
+}
+
+enum status loss_needs(struct inference_needs *needs, const struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens,
+                       const bool *used, struct error *err)
+{
+    struct arena *arena = arena_create_like(session->arena);
+    struct forward forward;
+    *needs = (struct inference_needs){ 0 };
+    enum status status = forward_new(&forward, arena, session, FOR_LOSS, loss_capacity(sequence, count, micro_batch_tokens), NULL, false, err);
+    if (status == OK)
+        *needs = (struct inference_needs){ .activations = forward.program->arena_bytes,
+                                           .host = arena_used(arena),
+                                           .touched = model_touched_bytes(session->model, forward.program, used) };
+    arena_destroy(arena);
+    return status;
 }

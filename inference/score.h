@@ -23,6 +23,9 @@ struct loss_sum {
 };
 /* What loss_of_sequences() can hold at once. */
 struct capacity loss_capacity(const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens);
+/* What loss_of_sequences() will take. used: as for model_touched_bytes(). */
+enum status loss_needs(struct inference_needs *needs, const struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens,
+                       const bool *used, struct error *err) MUST_USE;
 /* micro_batch_tokens bounds the rows of a batch (a longer sequence still runs alone). */
 enum status loss_of_sequences(struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens, struct loss_sum *sum,
                               struct error *err) MUST_USE;

@@ -8,6 +8,7 @@
 
 #include "autograd/device.h"
 #include "autograd/ops.h"
+#include "autograd/program.h"
 #include "common/arena.h"
 #include "common/json.h"
 #include "common/safetensors.h"
@@ -87,17 +88,25 @@ enum status model_fill(struct model *model, struct arena *arena, struct device *
 enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device,
                        struct error *err) MUST_USE;
 void model_release(struct model *model); /* safe on a zeroed struct */
+/* A frozen tensor that is not read again soon leaves memory, if it is used where it lies in the mapping. */
+void model_forget(const struct model *model, const struct tensor *t);
+/* Bytes of the mapping that a program of this model brings into memory. used [vocab]: the ids that will be looked up; NULL: any. */
+size_t model_touched_bytes(const struct model *model, const struct program *program, const bool *used);
 /* SHA-256 over names, dtypes, shapes and bytes of all weights as stored. */
 enum status model_hash(const struct model *model, char hex[65], struct error *err) MUST_USE;
 
 /* Keys and values of the past, per layer [slots, kv_heads * head_size]. A sequence owns a range of slots, in order of its positions. */
 struct kv_cache {
     struct tensor **k, **v;
-    int64_t slots;
+    int64_t slots, layers;
     size_t bytes;
     struct device *device;
     void *memory;
 };
+/* Shapes and bytes alone; memory comes with kv_cache_fill(). Errors: NO_MEMORY if no machine could hold it. */
+enum status kv_cache_describe(struct kv_cache *cache, struct arena *arena, const struct model *model, int64_t slots, struct error *err) MUST_USE;
+enum status kv_cache_fill(struct kv_cache *cache, struct device *device, struct error *err) MUST_USE;
+/* Both. */
 enum status kv_cache_create(struct kv_cache *cache, struct arena *arena, const struct model *model, int64_t slots, struct device *device,
                             struct error *err) MUST_USE;
 void kv_cache_destroy(struct kv_cache *cache);

@@ -5,6 +5,7 @@
  * asks for means that the model is another one than graft would compute.
  */
 #include "autograd/cpu/rows.h"
+#include "common/files.h"
 #include "models/family.h"
 #include "models/rope.h"
 
@@ -157,7 +158,11 @@ static enum status check_tied_head(const struct model *model, const struct sourc
     const struct safetensor *head = model->config.tied ? find_head(model, &file) : NULL;
     if (!head || head == embed->stored)
         return OK;
-    if (text_equal(head->dtype, embed->stored->dtype) && head->bytes == embed->stored->bytes && memcmp(head->data, embed->stored->data, head->bytes) == 0)
+    bool same = text_equal(head->dtype, embed->stored->dtype) && head->bytes == embed->stored->bytes;
+    same = same && memcmp(head->data, embed->stored->data, head->bytes) == 0;
+    map_forget(head->data, head->bytes);
+    map_forget(embed->stored->data, embed->stored->bytes);
+    if (same)
         return OK;
     return fail_with(err, BAD_MODEL, "%s: tensor '%s' differs from the embedding, but config.json ties them (tie_word_embeddings true)",
                      "set tie_word_embeddings to false in config.json if the head is its own, else remove the tensor", file->map.path, head->name);
@@ -178,10 +183,12 @@ static enum status resolve(struct model *model, struct arena *arena, struct erro
     model->converted_bytes = aligned(tensor_bytes(model->inv_freq));
     for (int i = 0; i < model->tensors; i++) {
         size_t bytes = tensor_bytes(model->tensor[i]);
-        if (model->source[i].in_place)
+        if (model->source[i].in_place) {
+            model->tensor[i]->data = (void *)(uintptr_t)model->source[i].stored->data; /* the mapping is read-only, and so are weights */
             model->mapped_bytes += bytes;
-        else
+        } else {
             model->converted_bytes += aligned(bytes);
+        }
     }
     return check_tied_head(model, &model->source[0], err); /* model_describe() begins with the embedding */
 }
@@ -189,7 +196,7 @@ static enum status resolve(struct model *model, struct arena *arena, struct erro
 /* By blocks through the cache: stored bytes (perhaps misaligned) to f32 to the dtype of computation. */
 static void convert(struct device *device, void *to, const struct source *source)
 {
-    enum { BLOCK = 4096 };
+    enum { BLOCK = 4096, FORGOTTEN_BLOCKS = 256 };
     float values[BLOCK], stored[BLOCK], narrowed[BLOCK];
     size_t size = dtype_bytes(source->dtype);
     int64_t count = source->tensor->rows * source->tensor->cols;
@@ -200,7 +207,10 @@ static void convert(struct device *device, void *to, const struct source *source
         narrow(narrowed, values, source->tensor->dtype, here);
         size_t step = dtype_bytes(source->tensor->dtype);
         device->row->upload(device, (char *)to + (size_t)done * step, narrowed, (size_t)here * step);
+        if ((done / BLOCK + 1) % FORGOTTEN_BLOCKS == 0) /* not at the end alone: a large tensor is not there twice */
+            map_forget(source->stored->data, (size_t)(done + here) * size);
     }
+    map_forget(source->stored->data, source->stored->bytes);
 }
 
 enum status model_locate(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err)
@@ -224,10 +234,8 @@ enum status model_fill(struct model *model, struct arena *arena, struct device *
     for (int i = 0; i < model->tensors; i++) {
         struct tensor *t = model->tensor[i];
         const struct source *source = &model->source[i];
-        if (source->in_place) {
-            t->data = (void *)(uintptr_t)source->stored->data; /* the mapping is read-only, and so are weights */
+        if (source->in_place)
             continue;
-        }
         t->data = free_bytes;
         convert(device, t->data, source);
         free_bytes += aligned(tensor_bytes(t));
@@ -265,7 +273,7 @@ enum status model_hash(const struct model *model, char hex[65], struct error *er
             status = missing(model, t, err);
             continue;
         }
-        hash_bytes(stored->data, (size_t)stored->bytes, hex);
+        hash_mapped(stored->data, (size_t)stored->bytes, hex);
         text_print(&lines, "%s %s [%" PRId64 ", %" PRId64 "] %s\n", t->name, stored->dtype, t->rows, t->cols, hex);
     }
     if (status == OK)

@@ -2,6 +2,7 @@
 #include "trainer/budget.h"
 #include "common/text.h"
 #include "inference/score.h"
+#include "trainer/course.h"
 
 /* One combination of the two settings that trade memory for time. */
 struct candidate {
@@ -9,28 +10,72 @@ struct candidate {
     bool recompute;
 };
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t parameter_bytes(const struct session *session, const struct parameters *parameters)
+{
+    return device_footprint(session->device, (size_t)parameters->count * sizeof(float));
+}
+
+static void add_up(struct needs *n, const struct session *session)
+{
+    n->converted = device_footprint(session->device, session->model->converted_bytes);
+    n->sum = n->program + n->mapped + n->converted + n->parameters + n->best + n->host + device_footprint(session->device, n->cache) +
+             device_footprint(session->device, larger(n->training, n->evaluation));
+}
+
+static void mark_ids(bool *used, const struct dataset *dataset)
+{
+    for (int64_t s = 0; s < dataset->count; s++)
+        for (int64_t t = 0; dataset->sequence[s].ids && t < dataset->sequence[s].count; t++)
+            used[dataset->sequence[s].ids[t]] = true;
+}
+
 /* The needs of one candidate; plans into an arena of its own, since plans are large and most are thrown away. */
 static enum status count_needs(struct needs *needs, const struct session *session, const struct parameters *parameters, const struct dataset *train,
-                               const struct dataset *eval, const struct training_settings *settings, struct candidate c, struct error *err)
+                               const struct dataset *eval, const struct training_settings *settings, struct candidate c, struct capacity *capacity,
+                               struct error *err)
 {
-    struct arena *arena = arena_create_like(session->arena);
+    struct arena *arena = arena_create_like(session->arena), *lasting = arena_create_like(session->arena);
     struct training_settings tried = *settings;
     struct forward forward;
+    struct inference_needs loss = { 0 };
+    bool *used = NEW_ARRAY(arena, session->model->config.vocab, bool);
+    mark_ids(used, train);
+    mark_ids(used, eval);
     tried.micro_batch_tokens = c.tokens;
-    enum status status = forward_new(&forward, arena, session, FOR_TRAINING, step_capacity(train, &tried), NULL, c.recompute, err);
-    if (status == OK)
+    *capacity = course_capacity(arena, train, &tried);
+    enum status status = forward_new(&forward, lasting, session, FOR_TRAINING, *capacity, NULL, c.recompute, err);
+    if (status == OK && eval->count)
+        status = loss_needs(&loss, session, eval->sequence, eval->count, c.tokens, used, err);
+    if (status == OK) {
         needs->training = forward.program->arena_bytes;
-    if (status == OK && eval->count)
-        status = forward_new(&forward, arena, session, FOR_LOSS, loss_capacity(eval->sequence, eval->count, c.tokens), NULL, false, err);
-    if (status == OK && eval->count)
-        needs->evaluation = forward.program->arena_bytes;
-    needs->mapped = session->model->mapped_bytes;
-    needs->converted = session->model->converted_bytes;
-    needs->parameters = 4 * (size_t)parameters->count * sizeof(float);
-    needs->sum =
-        needs->program + needs->mapped + needs->converted + needs->parameters + (needs->training > needs->evaluation ? needs->training : needs->evaluation);
+        needs->mapped = larger(model_touched_bytes(session->model, forward.program, used), loss.touched);
+        needs->parameters = 4 * parameter_bytes(session, parameters);
+        needs->best = eval->count ? (size_t)parameters->count * sizeof(float) : 0;
+        needs->host = arena_used(lasting) + loss.host;
+        needs->evaluation = loss.activations;
+        add_up(needs, session);
+    }
+    arena_destroy(lasting);
     arena_destroy(arena);
     return status;
+}
+
+struct needs needs_of_inference(const struct session *session, const struct parameters *parameters, const struct inference_needs *inference,
+                                struct memory memory)
+{
+    struct needs needs = { .program = memory.resident,
+                           .mapped = inference->touched,
+                           .parameters = parameter_bytes(session, parameters),
+                           .host = inference->host,
+                           .cache = inference->cache,
+                           .evaluation = inference->activations };
+    add_up(&needs, session);
+    return needs;
 }
 
 /* Every candidate the settings allow, the fastest first. Halving stops at the longest sequence, which cannot be cut. */
@@ -52,10 +97,11 @@ static enum status refuse(const struct budget *budget, const struct session *ses
 {
     const struct candidate smallest = { dataset_longest(train->sequence, train->count), true };
     struct needs least = { .program = budget->needs.program };
+    struct capacity capacity;
     char need[32], limit[32], then[32];
     text_bytes(need, budget->needs.sum);
     text_bytes(limit, budget->limit);
-    TRY(count_needs(&least, session, parameters, train, eval, settings, smallest, err));
+    TRY(count_needs(&least, session, parameters, train, eval, settings, smallest, &capacity, err));
     text_bytes(then, least.sum);
     fail_with(err, DOES_NOT_FIT, "the run needs %s of memory, and %s %s%s", "", need, settings->memory_limit > 0 ? "training.memory_limit allows" : "there are",
               limit, settings->memory_limit > 0 ? "" : " free");
@@ -75,7 +121,7 @@ enum status budget_choose(struct budget *budget, const struct session *session, 
         budget->micro_batch_tokens = candidate[i].tokens;
         budget->recompute = candidate[i].recompute;
         budget->needs = (struct needs){ .program = memory.resident };
-        TRY(count_needs(&budget->needs, session, parameters, train, eval, settings, candidate[i], err));
+        TRY(count_needs(&budget->needs, session, parameters, train, eval, settings, candidate[i], &budget->capacity, err));
         if (budget->needs.sum <= budget->limit)
             return OK;
     }

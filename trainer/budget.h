@@ -1,6 +1,7 @@
 /* What a training run takes of the machine's memory, counted from its plan before a weight is read, and the choices that make it fit.
  *
- * The plan is the truth: the arena of a program is one allocation, so the sum is known to the byte but for what libraries keep (a few MiB per thread).
+ * The plan is the truth: the arena of a program is one allocation, so the sum is known to the byte but for what libraries keep, and that is measured: they
+ * have done their first work when the memory is looked at.
  */
 #ifndef GRAFT_TRAINER_BUDGET_H
 #define GRAFT_TRAINER_BUDGET_H
@@ -10,16 +11,20 @@
 
 /* Bytes. */
 struct needs {
-    size_t program;              /* resident before anything is loaded: code, data set, tokenizer */
-    size_t mapped, converted;    /* weights */
-    size_t parameters;           /* values, gradients and two moments */
-    size_t training, evaluation; /* arenas, of which the larger is allocated */
+    size_t program;              /* resident before weights are read: code, libraries and their threads, data set, tokenizer */
+    size_t mapped, converted;    /* weights: what will be read of the mapping, and what is copied */
+    size_t parameters;           /* values; in training also gradients, two moments */
+    size_t best;                 /* and the values of the best evaluation */
+    size_t host;                 /* plans, and results on the host */
+    size_t cache;                /* keys and values of the past */
+    size_t training, evaluation; /* arenas, of which the larger is allocated; generation's counts as evaluation */
     size_t sum;
 };
 
 struct budget {
     size_t limit;               /* bytes this process may use: training.memory_limit, or what is free beside what it uses already */
     int64_t micro_batch_tokens; /* as chosen */
+    struct capacity capacity;   /* of the largest micro-batch then */
     bool recompute;
     struct needs needs;
 };
@@ -29,5 +34,9 @@ struct budget {
  * would make it fit and what it took then. */
 enum status budget_choose(struct budget *budget, const struct session *session, const struct parameters *parameters, const struct dataset *train,
                           const struct dataset *eval, const struct training_settings *settings, struct memory memory, struct error *err) MUST_USE;
+
+/* The sum of what evaluation or generation takes, by the same rules. */
+struct needs needs_of_inference(const struct session *session, const struct parameters *parameters, const struct inference_needs *inference,
+                                struct memory memory);
 
 #endif

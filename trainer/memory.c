@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* The number behind a format such as "MemAvailable: %" SCNu64, in the first line that matches; 0 if there is none. */
@@ -39,9 +38,8 @@ size_t memory_resident(void)
 
 size_t memory_peak(void)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (size_t)usage.ru_maxrss * 1024;
+    /* not getrusage(): that counts what the parent had when it started this process */
+    return read_number("/proc/self/status", "VmHWM: %" SCNu64) * 1024;
 }
 
 struct memory memory_now(void)

@@ -1,8 +1,8 @@
 /* A training run with everything it owns. */
 #include "trainer/run.h"
+#include "autograd/cpu/gemm.h"
 #include "common/files.h"
-
-#include <math.h>
+#include "trainer/course.h"
 
 static bool needs_tokenizer(const struct data_settings *data)
 {
@@ -15,15 +15,23 @@ static bool needs_tokenizer(const struct data_settings *data)
     return false;
 }
 
+static enum status open_tokenizer(struct run *run, struct error *err)
+{
+    return needs_tokenizer(&run->config.data) ? tokenizer_open(&run->tokenizer, run->arena, run->config.model.path, err) : OK;
+}
+
+static int32_t end_of_sequence(const struct run *run)
+{
+    if (run->tokenizer && tokenizer_eos(run->tokenizer) >= 0)
+        return tokenizer_eos(run->tokenizer);
+    return run->model_config.eos_count ? run->model_config.eos[0] : -1;
+}
+
 enum status run_open_data(struct run *run, struct error *err)
 {
     const struct data_settings *data = &run->config.data;
-    int32_t eos = run->model_config.eos_count ? run->model_config.eos[0] : -1;
-    if (needs_tokenizer(data)) {
-        TRY(tokenizer_open(&run->tokenizer, run->arena, run->config.model.path, err));
-        if (tokenizer_eos(run->tokenizer) >= 0)
-            eos = tokenizer_eos(run->tokenizer);
-    }
+    TRY(open_tokenizer(run, err));
+    int32_t eos = end_of_sequence(run);
     if (data->trains == 0)
         return fail_with(err, BAD_CONFIG, "%s: data.train names no source", "list at least one {path: .., format: ..}", run->config.path);
     TRY(dataset_read(&run->train, run->arena, data->train, data->trains, data, run->tokenizer, eos, run->model_config.vocab, err));
@@ -41,31 +49,54 @@ enum status run_gate(const struct run *run, struct error *err)
 
 static void count_steps(struct run *run)
 {
-    const struct training_settings *t = &run->config.training;
-    run->steps_per_epoch = (run->train.count + t->batch_size - 1) / t->batch_size;
-    run->steps = t->max_steps > 0 ? t->max_steps : (int64_t)ceil(t->num_train_epochs * (double)run->steps_per_epoch);
+    const struct course course = course_new(run->arena, &run->train, &run->config.training);
+    run->steps_per_epoch = course.steps_per_epoch;
+    run->steps = course.steps;
+}
+
+/* Model and adapter without their data, and all that products bring along: what is resident then lacks only what is planned. */
+static enum status locate(struct run *run, bool training, struct error *err)
+{
+    enum dtype dtype;
+    if (model_dtype(run->config.model.dtype, &run->model_config, run->device, &dtype, err) != OK)
+        return place_failure(err, arena_print(run->arena, "%s: model.dtype", run->config.path));
+    TRY(model_locate(&run->model, run->arena, &run->model_config, dtype, err));
+    TRY(adapter_new(&run->adapter, run->arena, run->config.adapter, run->config.folder, &run->model, err));
+    run->session = session_new(run->arena, run->device, &run->model, &run->adapter, 1);
+    return gemm_warm(run->device, dtype, run->model.head->dtype, training, err);
 }
 
 enum status run_open(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count, bool weights,
                      struct error *err)
 {
     *run = (struct run){ .arena = arena, .device = device };
-    enum dtype dtype;
     TRY(config_read(&run->config, arena, path, overrides, count, err));
     TRY(model_config_read(&run->model_config, arena, run->config.model.path, err));
-    if (model_dtype(run->config.model.dtype, &run->model_config, device, &dtype, err) != OK)
-        return place_failure(err, arena_print(arena, "%s: model.dtype", path));
     TRY(run_open_data(run, err));
     TRY(run_gate(run, err));
     count_steps(run);
-    TRY(model_locate(&run->model, arena, &run->model_config, dtype, err));
-    TRY(adapter_new(&run->adapter, arena, run->config.adapter, run->config.folder, &run->model, err));
-    run->session = session_new(arena, device, &run->model, &run->adapter, 1);
+    TRY(locate(run, true, err));
     TRY(budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, &run->config.training, memory_now(), err));
     if (!weights)
         return OK;
     TRY(model_fill(&run->model, arena, device, err));
     return adapter_start(run->adapter, arena, &run->model, device, true, (uint64_t)run->config.training.seed, err);
+}
+
+enum status run_open_inference(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count,
+                               bool records, struct error *err)
+{
+    *run = (struct run){ .arena = arena, .device = device };
+    const struct data_settings *data = &run->config.data;
+    TRY(config_read(&run->config, arena, path, overrides, count, err));
+    TRY(model_config_read(&run->model_config, arena, run->config.model.path, err));
+    if (records && data->evals == 0)
+        return fail_with(err, BAD_CONFIG, "%s: data.eval names no source", "list the records to evaluate: {path: .., format: ..}", run->config.path);
+    if (file_exists(path_join(arena, run->config.model.path, "tokenizer.json")) && (!records || needs_tokenizer(data)))
+        TRY(tokenizer_open(&run->tokenizer, arena, run->config.model.path, err));
+    if (records)
+        TRY(dataset_read(&run->eval, arena, data->eval, data->evals, data, run->tokenizer, end_of_sequence(run), run->model_config.vocab, err));
+    return locate(run, false, err);
 }
 
 void run_close(struct run *run)

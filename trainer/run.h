@@ -27,6 +27,9 @@ enum status run_gate(const struct run *run, struct error *err) MUST_USE;
  * the outcome. Errors: DOES_NOT_FIT before a weight is read, and all that the parts say. */
 enum status run_open(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count, bool weights,
                      struct error *err) MUST_USE;
+/* The model and adapter that a configuration describes, located without weights, for generation or evaluation; `records`: also what data.eval names. */
+enum status run_open_inference(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count,
+                               bool records, struct error *err) MUST_USE;
 void run_close(struct run *run);
 
 #endif

@@ -25,10 +25,9 @@ struct capacity step_capacity(const struct dataset *train, const struct training
     return (struct capacity){ .rows = rows, .selected = rows, .sequences = sequences };
 }
 
-enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, struct parameters *parameters, const struct dataset *train,
-                           const struct training_settings *settings, struct error *err)
+enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, struct parameters *parameters, struct capacity capacity,
+                           int64_t micro_batch_tokens, const struct training_settings *settings, struct error *err)
 {
-    struct capacity capacity = step_capacity(train, settings);
     *stepper = (struct stepper){
         .session = session,
         .parameters = parameters,
@@ -40,7 +39,7 @@ enum status stepper_create(struct stepper *stepper, struct arena *arena, struct 
         .batch = batch_new(arena, capacity.rows, capacity.sequences),
         .row_loss = NEW_ARRAY(arena, capacity.selected, float),
         .first = NEW_ARRAY(arena, settings->batch_size + 1, int64_t),
-        .micro_batch_tokens = step_micro_batch_tokens(train, settings),
+        .micro_batch_tokens = micro_batch_tokens,
         .seed = (uint64_t)settings->seed,
     };
     TRY(optimizer_create(&stepper->optimizer, arena, parameters, session->device, err));

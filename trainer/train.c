@@ -1,6 +1,7 @@
 /* The training loop and nothing but the loop: next step, log, evaluate, save. */
 #include "trainer/train.h"
 #include "common/files.h"
+#include "trainer/course.h"
 #include "trainer/metrics.h"
 #include "trainer/progress.h"
 #include "trainer/saves.h"
@@ -19,9 +20,7 @@ struct loop {
     struct stepper stepper;
     struct progress progress;
     struct saves saves;
-    int64_t *order; /* of the current epoch */
-    const struct sequence **batch;
-    int64_t epoch;      /* whose order that is; -1: none */
+    struct course course;
     int64_t since_best; /* evaluations without improvement */
     double log_began;
     int64_t log_tokens;
@@ -44,21 +43,6 @@ static bool interrupted(void)
     sigaddset(&set, SIGTERM);
     const struct timespec now = { 0 };
     return sigtimedwait(&set, NULL, &now) > 0;
-}
-
-/* The sequences of a step: a slice of the epoch's order; the last step of an epoch may be short. Returns how many. */
-static int64_t gather(struct loop *loop, int64_t step)
-{
-    struct run *run = loop->run;
-    int64_t epoch = (step - 1) / run->steps_per_epoch, begin = (step - 1) % run->steps_per_epoch * run->config.training.batch_size;
-    if (epoch != loop->epoch) {
-        dataset_order(loop->order, run->train.count, (uint64_t)run->config.training.seed, epoch, run->config.training.shuffle);
-        loop->epoch = epoch;
-    }
-    int64_t count = run->train.count - begin < run->config.training.batch_size ? run->train.count - begin : run->config.training.batch_size;
-    for (int64_t i = 0; i < count; i++)
-        loop->batch[i] = &run->train.sequence[loop->order[begin + i]];
-    return count;
 }
 
 static enum status log_step(struct loop *loop, int64_t step, const struct step_result *result, double rate, struct error *err)
@@ -107,9 +91,9 @@ static enum status one_step(struct loop *loop, int64_t step, bool *stop, struct 
     struct run *run = loop->run;
     const struct training_settings *settings = &run->config.training;
     struct step_result result;
-    int64_t count = gather(loop, step);
+    int64_t count = course_step(&loop->course, step);
     double rate = schedule_rate(settings, step, run->steps);
-    TRY(stepper_run(&loop->stepper, loop->batch, count, rate, step, &result, err));
+    TRY(stepper_run(&loop->stepper, loop->course.sequence, count, rate, step, &result, err));
     if (step == 1)
         loop->outcome->first_loss = result.loss;
     loop->outcome->last_loss = result.loss;
@@ -170,13 +154,11 @@ static enum status begin(struct loop *loop, struct error *err)
 {
     struct run *run = loop->run;
     struct training_settings chosen = run->config.training;
-    chosen.micro_batch_tokens = run->budget.micro_batch_tokens;
     chosen.recompute = run->budget.recompute ? RECOMPUTE_ALWAYS : RECOMPUTE_NEVER;
-    TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter->parameters, &run->train, &chosen, err));
+    TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter->parameters, run->budget.capacity, run->budget.micro_batch_tokens, &chosen,
+                       err));
     TRY(saves_begin(&loop->saves, run, loop->arena, err));
-    loop->order = NEW_ARRAY(loop->arena, run->train.count, int64_t);
-    loop->batch = NEW_ARRAY(loop->arena, run->config.training.batch_size, const struct sequence *);
-    loop->epoch = -1;
+    loop->course = course_new(loop->arena, &run->train, &run->config.training);
     loop->progress = progress_begin(loop->quiet, run->steps);
     loop->log_began = monotonic_seconds();
     return OK;

@@ -43,12 +43,17 @@ static void close_cpu(struct device *device)
     gemm_close(device);
 }
 
+static size_t footprint(size_t bytes)
+{
+    return bytes >= LARGE ? (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : (bytes / ALIGNMENT + 1) * ALIGNMENT;
+}
+
 static void *allocate_large(size_t bytes)
 {
     size_t room;
     if (__builtin_add_overflow(bytes, (size_t)2 * HUGE_PAGE, &room))
         return NULL;
-    bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    bytes = footprint(bytes);
     room = bytes + HUGE_PAGE;
     char *start = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED)
@@ -67,7 +72,7 @@ static void *allocate(struct device *device, size_t bytes)
     (void)device;
     if (bytes >= LARGE)
         return allocate_large(bytes);
-    size_t room = (bytes / ALIGNMENT + 1) * ALIGNMENT;
+    size_t room = footprint(bytes);
     void *memory = aligned_alloc(ALIGNMENT, room);
     return memory ? memset(memory, 0, room) : NULL;
 }
@@ -76,7 +81,7 @@ static void release(struct device *device, void *bytes, size_t size)
 {
     (void)device;
     if (size >= LARGE)
-        munmap(bytes, (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+        munmap(bytes, footprint(size));
     else
         free(bytes);
 }
@@ -103,10 +108,12 @@ static enum status synchronize(struct device *device)
 
 const struct device_row device_cpu = {
     .name = "cpu",
+    .host = true,
     .open = open_cpu,
     .close = close_cpu,
     .allocate = allocate,
     .release = release,
+    .footprint = footprint,
     .upload = copy,
     .download = copy,
     .fill = fill_bytes,

@@ -41,6 +41,7 @@ static void four_sequences_are_learned_by_heart(void **state)
     tiny_run_open(&t, &(struct tiny_model){ 0 }, settings);
     t.run.train.count = 4; /* of those that were made */
     t.run.steps_per_epoch = 2;
+    t.run.budget.capacity = step_capacity(&t.run.train, &t.run.config.training);
     double before = mean_loss(&t, &t.run.session);
     assert_fine(&t, train(&t.run, true, &outcome, &t.err));
     double after = mean_loss(&t, &t.run.session);
