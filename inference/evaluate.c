@@ -131,9 +131,13 @@ enum status evaluate_needs(struct inference_needs *needs, const struct session *
     struct arena *arena = arena_create_like(session->arena);
     struct prompt *prompt = NEW_ARRAY(arena, dataset->count, struct prompt);
     const int64_t count = prompts_of(dataset, prompt, NEW_ARRAY(arena, dataset->count, int64_t));
-    enum status status = loss_needs(&loss, session, dataset->sequence, dataset->count, MICRO_BATCH_TOKENS, NULL, err);
+    bool *used = NEW_ARRAY(arena, session->model->config.vocab, bool); /* answers are ids of this kind too, as far as anybody knows */
+    for (int64_t s = 0; s < dataset->count; s++)
+        for (int64_t t = 0; t < dataset->sequence[s].count; t++)
+            used[dataset->sequence[s].ids[t]] = true;
+    enum status status = loss_needs(&loss, session, dataset->sequence, dataset->count, MICRO_BATCH_TOKENS, used, err);
     if (status == OK)
-        status = generate_needs(&answers, session, LANES, prompt, count, err);
+        status = generate_needs(&answers, session, LANES, prompt, count, used, err);
     if (status == OK)
         *needs = (struct inference_needs){ .activations = larger(loss.activations, answers.activations),
                                            .cache = answers.cache,

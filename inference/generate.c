@@ -185,7 +185,7 @@ enum status generate(struct session *session, struct arena *arena, const struct 
 }
 
 enum status generate_needs(struct inference_needs *needs, const struct session *session, int64_t lanes, const struct prompt *prompt, int64_t count,
-                           struct error *err)
+                           const bool *used, struct error *err)
 {
     struct arena *arena = arena_create_like(session->arena);
     struct lanes l = { .session = session, .prompt = prompt, .count = count };
@@ -195,7 +195,7 @@ enum status generate_needs(struct inference_needs *needs, const struct session *
         *needs = (struct inference_needs){ .activations = l.forward.program->arena_bytes,
                                            .cache = l.cache.bytes,
                                            .host = arena_used(arena),
-                                           .touched = model_touched_bytes(session->model, l.forward.program, NULL) };
+                                           .touched = model_touched_bytes(session->model, l.forward.program, used) };
     arena_destroy(arena);
     return status;
 }

@@ -35,8 +35,9 @@ struct generation {
 enum status generate(struct session *session, struct arena *arena, const struct generation *generation, const struct prompt *prompt, int64_t count,
                      struct answer *answer, struct error *err) MUST_USE;
 
-/* What generate() will take at most for such prompts: their ids are not looked at, their counts are. */
+/* What generate() will take at most for such prompts: their ids are not looked at, their counts are. used: as for
+ * model_touched_bytes(). */
 enum status generate_needs(struct inference_needs *needs, const struct session *session, int64_t lanes, const struct prompt *prompt, int64_t count,
-                           struct error *err) MUST_USE;
+                           const bool *used, struct error *err) MUST_USE;
 
 #endif

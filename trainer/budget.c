@@ -1,5 +1,6 @@
 /* What a training run takes of the machine's memory. */
 #include "trainer/budget.h"
+#include "autograd/cpu/gemm.h"
 #include "common/text.h"
 #include "inference/score.h"
 #include "trainer/course.h"
@@ -23,7 +24,8 @@ static size_t parameter_bytes(const struct session *session, const struct parame
 static void add_up(struct needs *n, const struct session *session)
 {
     n->converted = device_footprint(session->device, session->model->converted_bytes);
-    n->sum = n->program + n->mapped + n->converted + n->parameters + n->best + n->host + device_footprint(session->device, n->cache) +
+    n->products = gemm_growth(session->device);
+    n->sum = n->program + n->products + n->mapped + n->converted + n->parameters + n->best + n->host + device_footprint(session->device, n->cache) +
              device_footprint(session->device, larger(n->training, n->evaluation));
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """What `graft plan` predicts is what the command then takes: its peak against the most that the process had resident.
 
-  memory_test.py GRAFT [WORD ...]     only the cases whose name has all words
+  plan_memory.py GRAFT [WORD ...]     only the cases whose name has all words
 
 Models of random values are made here, large enough for two percent to be more than a process's own few MiB; data are ids, so no tokenizer is needed.
 Bytes are compared, never times. Prints a table; fails where a prediction is further off than ALLOWED.
 """
-import array, json, os, random, re, shutil, subprocess, sys, tempfile
+import array, json, os, random, re, shutil, struct, subprocess, sys, tempfile
 
 ALLOWED = 2.0  # percent
 WIDTH, LAYERS, MLP, VOCAB, HEADS, KV_HEADS = 512, 6, 1408, 16000, 8, 4
@@ -23,12 +23,7 @@ def value_block(dtype):
         return wide
     if dtype == "bfloat16":
         return b"".join(wide[i + 2:i + 4] for i in range(0, len(wide), 4))
-    return b"".join(struct_half(v) for v in values)
-
-
-def struct_half(value):
-    import struct
-    return struct.pack("<e", value)
+    return b"".join(struct.pack("<e", v) for v in values)
 
 
 def tensors_of(family, tied):
@@ -168,9 +163,10 @@ def main(graft, words):
     with tempfile.TemporaryDirectory() as work:
         write_records(f"{work}/train.jsonl", 12, 200, 256)
         write_records(f"{work}/eval.jsonl", 6, 200, 256)
+        draw = random.Random(11)
         with open(f"{work}/prompts.jsonl", "w") as file:
             for i in range(PROMPTS):
-                file.write(json.dumps({"ids": [3 + (7 * i + t) % (VOCAB - 3) for t in range(PROMPT_TOKENS)]}) + "\n")
+                file.write(json.dumps({"ids": [draw.randrange(3, VOCAB) for _ in range(PROMPT_TOKENS)]}) + "\n")
         print(f"{'case':<100} {'planned':>12} {'measured':>12} {'off %':>7}")
         for case in CASES:
             family, tied, stored, computed, adapter, training, evaluation, command = case
