@@ -55,6 +55,17 @@ back_and_forth() {
 }
 claim "text to ids and back" back_and_forth
 claim "evaluate writes figures and hashes" bash -c "'$graft' evaluate --model '$base' --data '$root/examples/tiny_world/eval.jsonl' --format dolly --limit 4 --output '$work/e.json' --quiet && python3 -c 'import json; r = json.load(open(\"$work/e.json\")); assert r[\"loss\"][\"count\"] > 0 and len(r[\"model_hash\"]) == 64 and r[\"exact_match\"][\"count\"] == 4'"
+plan_config() { # the embedded example, with records to evaluate
+    printf 'model: {path: %s}\nadapter: {peft_type: LORA}\ndata:\n  train: [{path: %s/train.jsonl, format: dolly}]\n  eval: [{path: %s/eval.jsonl, format: dolly}]\n  max_length: 512\n  over_length: drop\ntraining: {output_dir: %s/planned, learning_rate: 1.0e-3}\n' "$base" "$root/examples/tiny_world" "$root/examples/tiny_world" "$work" >"$work/plan.yaml"
+}
+plan_peak() { "$graft" plan "$work/plan.yaml" "$@" | sed -n 's/^  peak .* \([0-9]*\) bytes$/\1/p'; }
+plans_grow() { # more prompts and longer answers need more; evaluation has a peak too
+    plan_config
+    local few many
+    few=$(plan_peak --for generate --prompts 1) && many=$(plan_peak --for generate --prompts 16 --max-new-tokens 2000) && [ "$many" -gt "$few" ] && [ "$(plan_peak --for evaluate)" -gt 0 ]
+}
+claim "plan speaks of evaluation and generation" plans_grow
+claim "plan refuses another purpose" expect 2 "--for merge" "$graft" plan "$work/plan.yaml" --for merge
 claim "inspect knows a model folder" bash -c "'$graft' inspect '$base' | grep -q 502080"
 claim "doctor answers" bash -c "'$graft' doctor | grep -q GFLOP"
 for command in train plan score generate evaluate data tokenize detokenize inspect doctor; do
