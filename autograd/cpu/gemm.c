@@ -20,7 +20,6 @@ enum {
     BF16_FEWEST_ROWS = 32, /* smallest rows of a bf16 tile; powers of two between */
     BF16_COLUMNS = 384,
     SHAPES = 1024, /* room for prepared primitives, a power of two */
-    THIN_COLUMNS = 32,
 };
 
 /* A prepared bf16 product; all that its code depends on. */
@@ -317,21 +316,6 @@ static enum status bf16_product(struct device *device, const struct product *p)
     return rest.m ? f32_product(device, &rest) : OK;
 }
 
-/* y = x w^T of a few rows. A stride that is no power of two keeps the rows of x together in the first cache. */
-static enum status thin(struct device *device, const struct product *p)
-{
-    int64_t stride = even_part(p->k, 1, 32) + 16;
-    TRY(gemm_reserve(device, (size_t)(p->m * stride) * sizeof(float)));
-    float *x = gemm_scratch(device, 0);
-    for (int64_t i = 0; i < p->m; i++)
-        widen(x + i * stride, element(p->a.data, p->a.dtype, i * p->a.stride), p->a.dtype, p->k);
-#pragma omp parallel for schedule(static) num_threads(device->threads) if (p->n * p->k > 65536)
-    for (int64_t j = 0; j < p->n; j += THIN_COLUMNS)
-        thin_product(p->m, j, smaller(j + THIN_COLUMNS, p->n), p->k, p->alpha, x, stride, p->b.data, p->b.dtype, p->b.stride, p->beta, p->c, p->c_dtype,
-                     p->c_stride);
-    return OK;
-}
-
 enum status gemm(struct device *device, int64_t m, int64_t n, int64_t k, float alpha, struct operand a, struct operand b, float beta, void *c,
                  enum dtype c_dtype, int64_t c_stride)
 {
@@ -344,7 +328,7 @@ enum status gemm(struct device *device, int64_t m, int64_t n, int64_t k, float a
         return OK;
     }
     if (m <= THIN_ROWS && !a.transposed && b.transposed)
-        return thin(device, &p);
+        return thin_product(device, &p);
     if (a.dtype == BF16 && b.dtype == BF16 && !a.transposed && m >= BF16_FEWEST_ROWS && cpu_has_bf16())
         return bf16_product(device, &p);
     return f32_product(device, &p);

@@ -1,5 +1,5 @@
-/* What the files of the matrix product share, and nobody else includes. gemm.c chooses and knows the library, gemm_f32.c tiles and widens, gemm_small.c has
- * graft's own loops: for sizes where a library call costs more than the arithmetic, and for very few rows.
+/* What the files of the matrix product share, and nobody else includes. gemm.c chooses and knows the library, gemm_f32.c tiles and widens, gemm_small.c
+ * and gemm_thin.c are graft's own loops: for sizes where a library call costs more than the arithmetic, and for few rows against a whole weight.
  */
 #ifndef GRAFT_AUTOGRAD_CPU_GEMM_PARTS_H
 #define GRAFT_AUTOGRAD_CPU_GEMM_PARTS_H
@@ -47,11 +47,8 @@ enum status f32_product(struct device *device, const struct product *p) MUST_USE
 void small_product(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
                    bool b_transposed, float beta, float *c, int64_t c_stride);
 
-enum { THIN_ROWS = 8 }; /* up to so many rows, x w^T is bound by reading w: thin_product reads it once */
-
-/* c[i, j] = alpha * (row i of x) . (row j of w) + beta * c[i, j] for j in [first, last); x f32 [m, k], m <= THIN_ROWS; w [.., k] with rows w_stride
- * apart in any float dtype. */
-void thin_product(int64_t m, int64_t first, int64_t last, int64_t k, float alpha, const float *x, int64_t x_stride, const void *w, enum dtype w_dtype,
-                  int64_t w_stride, float beta, void *c, enum dtype c_dtype, int64_t c_stride);
+/* x w^T of up to THIN_ROWS rows, both row by row as stored: it is bound by reading w, and reads it once. */
+enum { THIN_ROWS = 8 };
+enum status thin_product(struct device *device, const struct product *p) MUST_USE;
 
 #endif
