@@ -48,7 +48,7 @@ void small_product(int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                    bool b_transposed, float beta, float *c, int64_t c_stride);
 
 /* x w^T of up to THIN_ROWS rows, both row by row as stored: it is bound by reading w, and reads it once. */
-enum { THIN_ROWS = 8 };
+enum { THIN_ROWS = 16 };
 enum status thin_product(struct device *device, const struct product *p) MUST_USE;
 
 #endif
