@@ -12,10 +12,10 @@ enum {
     LANES = 8,
     MOST_ROWS = 4, /* of a block: what 16 vector registers hold */
     MOST_COLUMNS = 3,
-    MOST_SUMS = MOST_ROWS * MOST_COLUMNS,
-    TASK = 24,           /* weight rows of a task: whole blocks, and enough tasks */
-    FEW_WEIGHTS = 65536, /* worth no second thread */
-    LINE = 64,           /* bytes that memory gives at once */
+    MOST_SUMS = MOST_ROWS * MOST_COLUMNS, /* added up four at a time */
+    TASK = 24,                            /* weight rows of a task: whole blocks, and enough tasks */
+    FEW_WEIGHTS = 65536,                  /* worth no second thread */
+    LINE = 64,                            /* bytes that memory gives at once */
 };
 
 typedef float vector __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));

@@ -35,14 +35,15 @@ INLINE void FOR_SET(add_lanes)(float *to, const vector *v)
 }
 
 /* Rows [row, row + rows) of x against weight rows [column, column + columns), of which `live` exist. Meanwhile the next weight rows are asked for, each block
- * of rows its share, in the order in which they lie in memory; a single row needs no asking. */
+ * of rows its share, in the order in which they lie in memory; a single
+ * weight row at a time needs no asking. */
 INLINE void FOR_SET(block)(const struct task *t, enum dtype dtype, int rows, int columns, int64_t row, int64_t column, int64_t live)
 {
-    const int bytes = dtype == F32 ? sizeof(float) : sizeof(uint16_t);
+    const int bytes = dtype == F32 ? sizeof(float) : sizeof(uint16_t), quads = (rows * columns + 3) / 4;
     const int64_t k = t->k / LANES * LANES, blocks = parts(t->m, MOST_ROWS), share = columns * LANES * bytes / blocks;
     const char *ahead = t->w + (column + columns) * t->w_bytes + row / MOST_ROWS * (k / LANES * share), *w[MOST_COLUMNS];
     const float *x[MOST_ROWS];
-    vector sum[(MOST_SUMS + 3) / 4 * 4] = { 0 };
+    vector sum[MOST_SUMS] = { 0 };
     EACH(i, rows)
     x[i] = t->x + (row + i) * t->x_stride;
     EACH(j, columns)
@@ -63,8 +64,8 @@ INLINE void FOR_SET(block)(const struct task *t, enum dtype dtype, int rows, int
             __builtin_prefetch(ahead + LINE);
         ahead += share;
     }
-    float total[(MOST_SUMS + 3) / 4 * 4];
-    EACH(i, (rows * columns + 3) / 4)
+    float total[MOST_SUMS];
+    EACH(i, quads)
     FOR_SET(add_lanes)(total + 4 * i, sum + 4 * i);
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns && j < live; j++)
