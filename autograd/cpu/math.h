@@ -70,6 +70,13 @@ INLINE float exp_parts(float x, float more)
     return p * power_of_two(half) * power_of_two(a.n - half);
 }
 
+/* e^x for x up to 88, and 0 where that is no normal number: for sums in which such a share is nothing. One power of two, which is 0 for n = -127. */
+INLINE float exp_flushed_f32(float x)
+{
+    struct reduced a = reduce_f32(x < -88.0f ? -88.0f : x);
+    return (1.0f + (a.r + a.r * a.r * exp_rest(a.r))) * power_of_two(a.n);
+}
+
 INLINE float exp_f32(float x)
 {
     return exp_parts(x, 0);

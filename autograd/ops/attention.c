@@ -80,33 +80,46 @@ enum status attention_check(struct device *device, const struct attention *a, bo
     return OK;
 }
 
+/* Rows of keys that lie a multiple of this apart fall on each other in a cache, and are copied together first. */
+enum { UNLUCKY_BYTES = 2048 };
+
+static bool read_in_place(const struct tensor *t, int64_t size)
+{
+    return !t || (t->dtype == F32 && size == wide(size) && (size_t)t->cols * sizeof(float) % UNLUCKY_BYTES != 0);
+}
+
 static size_t part_floats(const struct attention *a, enum part part)
 {
-    size_t rows = (size_t)(a->tile_queries * a->group), size = (size_t)a->size;
-    bool narrow_keys = a->n->in[K]->dtype != F32 || (a->n->in[PREFIX_K] && a->n->in[PREFIX_K]->dtype != F32);
-    bool narrow_values = a->n->in[V]->dtype != F32 || (a->n->in[PREFIX_V] && a->n->in[PREFIX_V]->dtype != F32);
-    bool training = a->n->out[Y]->wants_grad;
-    size_t sequence = (size_t)(a->n->in[K]->capacity + (a->n->in[PREFIX_K] ? a->n->in[PREFIX_K]->capacity : 0));
+    const struct node *n = a->n;
+    const struct tensor *prefix = n->in[PREFIX_K];
+    size_t rows = (size_t)whole_panels(a->tile_queries * a->group), size = (size_t)a->size, row = (size_t)wide(a->size);
+    size_t keys = n->out[Y]->wants_grad ? (size_t)whole_panels(n->in[K]->capacity + (prefix ? prefix->capacity : 0)) : 0;
+    size_t back_rows = n->out[Y]->wants_grad ? rows : 0;
+    size_t key_copy = read_in_place(n->in[K], a->size) && read_in_place(prefix, a->size) ? 0 : KEY_TILE * row;
+    size_t value_copy = read_in_place(n->in[V], a->size) && read_in_place(n->in[PREFIX_V], a->size) ? 0 : KEY_TILE * row;
     switch (part) {
     case QUERIES:
-    case RESULT:
+    case PANELS:
         return rows * size;
+    case RESULT:
+        return rows * row;
     case OUTER:
-        return training ? rows * size : 0;
+        return back_rows * size;
     case SCORES:
-        return rows * KEY_TILE;
+        return (rows > KEY_TILE ? rows : KEY_TILE) * PANEL;
     case DSCORES:
-        return training ? rows * KEY_TILE : 0;
-    case KEYS:
-        return narrow_keys ? KEY_TILE * size : 0;
-    case VALUES:
-        return narrow_values ? KEY_TILE * size : 0;
+        return back_rows * PANEL;
     case ROW_A:
     case ROW_B:
         return rows;
+    case KEYS:
+        return keys * row > key_copy ? keys * row : key_copy;
+    case VALUES:
+        return keys * size > value_copy ? keys * size : value_copy;
+    case KEY_PANELS:
     case DK:
     case DV:
-        return training ? sequence * size : 0;
+        return keys * size;
     case PARTS:
         break;
     }
@@ -157,16 +170,54 @@ static void *element(const struct tensor *t, int64_t row, int64_t column)
     return (char *)t->data + (size_t)(row * t->cols + column) * dtype_bytes(t->dtype);
 }
 
+/* The row of a key or value by position: prefix rows first. */
+static const void *key_at(const struct attention *a, struct span span, int64_t kv_head, int which, int64_t position, const struct tensor **from)
+{
+    bool prefix = position < a->prefix;
+    *from = a->n->in[!prefix ? which : which == K ? PREFIX_K : PREFIX_V];
+    return element(*from, prefix ? position : span.k + position - a->prefix, kv_head * a->size);
+}
+
 struct f32_rows key_rows(const struct attention *a, const struct query_tile *t, struct key_tile keys, int which, float *buffer)
 {
-    bool prefix = keys.from < a->prefix;
-    const struct tensor *from = a->n->in[!prefix ? which : which == K ? PREFIX_K : PREFIX_V];
-    int64_t row = prefix ? keys.from : t->span.k + keys.from - a->prefix, column = t->kv_head * a->size;
-    if (from->dtype == F32)
-        return (struct f32_rows){ element(from, row, column), from->cols };
-    for (int64_t i = 0; i < keys.count; i++)
-        widen(buffer + i * a->size, element(from, row + i, column), from->dtype, a->size);
-    return (struct f32_rows){ buffer, a->size };
+    const struct tensor *from;
+    const char *first = key_at(a, t->span, t->kv_head, which, keys.from, &from);
+    bool once = t->count * a->group <= PANEL && from->dtype == F32 && a->size == wide(a->size); /* a copy would not be used again */
+    if (once || read_in_place(from, a->size))
+        return (struct f32_rows){ (const float *)(const void *)first, from->cols };
+    int64_t stride = wide(a->size);
+    for (int64_t i = 0; i < keys.count; i++) {
+        widen(buffer + i * stride, first + (size_t)(i * from->cols) * dtype_bytes(from->dtype), from->dtype, a->size);
+        for (int64_t j = a->size; j < stride; j++)
+            buffer[i * stride + j] = 0;
+    }
+    return (struct f32_rows){ buffer, stride };
+}
+
+void pack_keys(float *to, int64_t stride, const struct attention *a, struct span span, int64_t kv_head, int which)
+{
+    int64_t count = a->prefix + span.keys;
+    memset(to, 0, (size_t)(whole_panels(count) * stride) * sizeof(float));
+    for (int64_t i = 0; i < count; i++) {
+        const struct tensor *from;
+        const void *row = key_at(a, span, kv_head, which, i, &from);
+        widen(to + i * stride, row, from->dtype, a->size);
+    }
+}
+
+void to_panels(float *panels, const float *rows, int64_t stride, int64_t count, int64_t size)
+{
+    for (int64_t first = 0; first < count; first += PANEL, panels += PANEL * size, rows += PANEL * stride) {
+        if (count - first < PANEL)
+            memset(panels, 0, (size_t)(PANEL * size) * sizeof(float));
+        transpose(panels, PANEL, rows, stride, smaller(count - first, PANEL), size);
+    }
+}
+
+void from_panels(float *rows, const float *panels, int64_t count, int64_t size)
+{
+    for (int64_t first = 0; first < count; first += PANEL)
+        transpose(rows + first * size, size, panels + first * size, PANEL, size, smaller(count - first, PANEL));
 }
 
 void pack_rows(float *to, const struct attention *a, const struct query_tile *t, const struct tensor *from)
@@ -194,11 +245,13 @@ static void write_values(void *to, enum dtype dtype, const float *from, int64_t 
     }
 }
 
-void unpack_rows(const struct tensor *to, const struct attention *a, const struct query_tile *t, const float *from, bool add)
+void unpack_rows(const struct tensor *to, const struct attention *a, const struct query_tile *t, const float *from, int64_t stride, bool add)
 {
-    int64_t width = a->group * a->size;
+    int64_t heads = stride == a->size ? 1 : a->group, width = a->group * a->size / heads; /* rows without gaps leave together */
     for (int64_t i = 0; i < t->count; i++)
-        write_values(element(to, t->span.q + t->first + i, t->kv_head * width), to->dtype, from + i * width, width, add);
+        for (int64_t h = 0; h < heads; h++)
+            write_values(element(to, t->span.q + t->first + i, (t->kv_head * a->group + h) * a->size), to->dtype, from + (i * a->group + h) * stride, width,
+                         add);
 }
 
 void write_head(const struct tensor *to, int64_t row, int64_t column, const float *from, int64_t count, bool add)

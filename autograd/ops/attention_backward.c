@@ -2,8 +2,9 @@
  *
  *     p = exp(scale * q k^T - lse)      dv = p^T dy        dp = dy v^T       ds = scale * p * (dp - rowsum(dy * y))
  *     dq = ds k                         dk = ds^T q        summed over the heads of the group, as these are rows of the same tile
+ *
+ * Lanes are keys: scores stand as [row, key] in panels of PANEL keys, and keys, values and their gradients lie as panels while a sequence lasts.
  */
-#include "autograd/cpu/gemm.h"
 #include "autograd/cpu/math.h"
 #include "autograd/cpu/rows.h"
 #include "autograd/ops/attention.h"
@@ -16,78 +17,102 @@ struct wanted {
     bool q, k, v, scores;
 };
 
-static WIDE void probabilities(const struct attention *a, const struct query_tile *t, struct key_tile keys, const struct workspace *w)
+/* Scores [rows, PANEL] become probabilities, whether seen or not. */
+static WIDE void probabilities(float *p, const float *lse, float scale, int64_t rows)
 {
-    for (int64_t r = 0; r < t->count * a->group; r++) {
-        int64_t from, to;
-        row_sees(a, t, keys, r, &from, &to);
-        float *p = w->part[SCORES] + r * keys.count, lse = w->part[ROW_A][r];
-        for (int64_t j = 0; j < from; j++)
-            p[j] = 0;
+    for (int64_t r = 0; r < rows; r++)
 #pragma omp simd
-        for (int64_t j = from; j < to; j++)
-            p[j] = exp_f32(p[j] - lse);
-        for (int64_t j = to; j < keys.count; j++)
-            p[j] = 0;
+        for (int j = 0; j < PANEL; j++)
+            p[r * PANEL + j] = exp_flushed_f32(p[r * PANEL + j] * scale - lse[r]);
+}
+
+/* From dp to ds. */
+static WIDE void score_gradients(float *ds, const float *p, const float *delta, float scale, int64_t rows)
+{
+    for (int64_t r = 0; r < rows; r++)
+#pragma omp simd
+        for (int j = 0; j < PANEL; j++)
+            ds[r * PANEL + j] = p[r * PANEL + j] * (ds[r * PANEL + j] - delta[r]) * scale;
+}
+
+static WIDE void hide_row(float *score, int from, int to)
+{
+#pragma omp simd
+    for (int j = 0; j < PANEL; j++)
+        score[j] = (j >= from) & (j < to) ? score[j] : 0;
+}
+
+/* What queries [first, end) do not see of a panel of keys becomes 0, whatever it is. */
+static void hide(const struct attention *a, const struct query_tile *t, int64_t first, int64_t end, struct key_tile keys, float *scores)
+{
+    for (int64_t i = first; i < end; i++) {
+        struct seen seen = seen_from(a, t->position + i, keys);
+        for (int64_t r = i * a->group; (seen.from > 0 || seen.to < PANEL) && r < (i + 1) * a->group; r++)
+            hide_row(scores + r * PANEL, (int)seen.from, (int)seen.to);
     }
 }
 
-/* DSCORES from dp to ds. Where p is 0 so is ds, whatever dp is. */
-static WIDE void score_gradients(const struct attention *a, const struct query_tile *t, struct key_tile keys, const struct workspace *w)
+static WIDE float dot(const float *x, const float *y, int64_t count)
 {
-    for (int64_t r = 0; r < t->count * a->group; r++) {
-        const float *p = w->part[SCORES] + r * keys.count;
-        float *ds = w->part[DSCORES] + r * keys.count, delta = w->part[ROW_B][r], scale = a->scale;
-#pragma omp simd
-        for (int64_t j = 0; j < keys.count; j++)
-            ds[j] = p[j] * (ds[j] - delta) * scale;
-    }
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < count; i++)
+        sum += x[i] * y[i];
+    return sum;
 }
 
 /* ROW_A: lse; ROW_B: rowsum(dy * y), with y passing through the place of dq. */
 static void row_statistics(const struct attention *a, const struct query_tile *t, const struct workspace *w, bool scores)
 {
     const float *lse = a->n->out[LSE]->data;
-    const float *dy = w->part[OUTER], *y = w->part[RESULT];
     if (scores)
         pack_rows(w->part[RESULT], a, t, a->n->out[Y]);
-    for (int64_t r = 0; r < t->count * a->group; r++) {
-        float sum = 0;
-        w->part[ROW_A][r] = lse[(t->span.q + t->first + r / a->group) * a->heads + t->kv_head * a->group + r % a->group];
-        for (int64_t i = 0; scores && i < a->size; i++)
-            sum += dy[r * a->size + i] * y[r * a->size + i];
-        w->part[ROW_B][r] = sum;
-    }
+    for (int64_t i = 0, r = 0; i < t->count; i++)
+        for (int64_t h = 0; h < a->group; h++, r++) {
+            w->part[ROW_A][r] = lse[(t->span.q + t->first + i) * a->heads + t->kv_head * a->group + h];
+            w->part[ROW_B][r] = scores ? dot(w->part[OUTER] + r * a->size, w->part[RESULT] + r * a->size, a->size) : 0;
+        }
+}
+
+/* One panel of keys, from position `key` on, against the queries of the tile that see some of it. */
+static void backward_panel(const struct attention *a, const struct query_tile *t, int64_t key, const struct workspace *w, struct wanted wanted)
+{
+    int64_t first = key > t->position ? key - t->position : 0, end = key + PANEL - 1 + a->window - t->position, size = a->size, width = wide(size);
+    end = end < t->count ? end : t->count;
+    if (first >= end)
+        return;
+    struct key_tile keys = { key, PANEL };
+    int64_t row = first * a->group, rows = (end - first) * a->group;
+    float *p = w->part[SCORES] + row * PANEL, *ds = w->part[DSCORES] + row * PANEL;
+    const float *q = w->part[QUERIES] + row * size, *dy = w->part[OUTER] + row * size;
+    panel_product(rows, PANEL, size, (struct strided){ q, size, 1 }, w->part[KEY_PANELS] + key * size, PANEL, p, PANEL, false);
+    probabilities(p, w->part[ROW_A] + row, a->scale, rows);
+    hide(a, t, first, end, keys, w->part[SCORES]);
+    if (wanted.v)
+        panel_product(size, PANEL, rows, (struct strided){ dy, 1, size }, p, PANEL, w->part[DV] + key * size, PANEL, true);
+    if (!wanted.scores)
+        return;
+    panel_product(rows, PANEL, size, (struct strided){ dy, size, 1 }, w->part[VALUES] + key * size, PANEL, ds, PANEL, false);
+    score_gradients(ds, p, w->part[ROW_B] + row, a->scale, rows);
+    hide(a, t, first, end, keys, w->part[DSCORES]);
+    if (wanted.k)
+        panel_product(size, PANEL, rows, (struct strided){ q, 1, size }, ds, PANEL, w->part[DK] + key * size, PANEL, true);
+    for (int64_t i = 0; wanted.q && i < width; i += PANEL)
+        panel_product(rows, width - i < PANEL ? HALF_PANEL : PANEL, PANEL, (struct strided){ ds, PANEL, 1 }, w->part[KEYS] + key * width + i, width,
+                      w->part[RESULT] + row * width + i, width, true);
 }
 
 static void backward_tile(const struct attention *a, const struct query_tile *t, const struct workspace *w, struct wanted wanted)
 {
-    int64_t rows = t->count * a->group, size = a->size;
-    float *q = w->part[QUERIES], *dy = w->part[OUTER], *dq = w->part[RESULT], *p = w->part[SCORES], *ds = w->part[DSCORES];
-    pack_rows(q, a, t, a->n->in[Q]);
-    pack_rows(dy, a, t, a->n->out[Y]->grad);
+    int64_t width = wide(a->size);
+    pack_rows(w->part[QUERIES], a, t, a->n->in[Q]);
+    pack_rows(w->part[OUTER], a, t, a->n->out[Y]->grad);
     row_statistics(a, t, w, wanted.scores);
-    memset(dq, 0, (size_t)(rows * size) * sizeof(float));
-    for (int64_t from = t->seen; from < t->end;) {
-        struct key_tile keys = key_tile(a, t, from);
-        struct f32_rows k = key_rows(a, t, keys, K, w->part[KEYS]);
-        gemm_tile(rows, keys.count, size, a->scale, q, size, false, k.data, k.stride, true, 0, p, keys.count);
-        probabilities(a, t, keys, w);
-        if (wanted.v)
-            gemm_tile(keys.count, size, rows, 1, p, keys.count, true, dy, size, false, 1, w->part[DV] + from * size, size);
-        if (wanted.scores) {
-            struct f32_rows v = key_rows(a, t, keys, V, w->part[VALUES]);
-            gemm_tile(rows, keys.count, size, 1, dy, size, false, v.data, v.stride, true, 0, ds, keys.count);
-            score_gradients(a, t, keys, w);
-        }
-        if (wanted.k)
-            gemm_tile(keys.count, size, rows, 1, ds, keys.count, true, q, size, false, 1, w->part[DK] + from * size, size);
-        if (wanted.q)
-            gemm_tile(rows, size, keys.count, 1, ds, keys.count, false, k.data, k.stride, false, 1, dq, size);
-        from += keys.count;
-    }
+    memset(w->part[RESULT], 0, (size_t)(t->count * a->group * width) * sizeof(float));
+    for (int64_t key = t->seen / PANEL * PANEL; key < t->end; key += PANEL)
+        backward_panel(a, t, key, w, wanted);
     if (wanted.q)
-        unpack_rows(a->n->in[Q]->grad, a, t, dq, adds(a->n, Q));
+        unpack_rows(a->n->in[Q]->grad, a, t, w->part[RESULT], width, adds(a->n, Q));
 }
 
 /* Sums over all queries of a sequence leave the workspace: own rows to the gradient of K or V, prefix rows to this block's sums. */
@@ -104,20 +129,27 @@ static void leave(const struct attention *a, struct span s, int64_t kv_head, int
 /* prefix_sums: of this block, keys then values, or NULL. */
 static void backward_sequence(const struct attention *a, struct span s, int64_t kv_head, const struct workspace *w, struct wanted wanted, float *prefix_sums)
 {
-    size_t bytes = (size_t)((a->prefix + s.keys) * a->size) * sizeof(float);
-    float *value_sums = prefix_sums ? prefix_sums + a->prefix * a->kv_heads * a->size : NULL;
-    if (wanted.k)
-        memset(w->part[DK], 0, bytes);
-    if (wanted.v)
-        memset(w->part[DV], 0, bytes);
+    int64_t keys = a->prefix + s.keys, width = wide(a->size);
+    size_t bytes = (size_t)(whole_panels(keys) * a->size) * sizeof(float);
+    float *value_sums = prefix_sums ? prefix_sums + a->prefix * a->kv_heads * a->size : NULL, *rows = w->part[KEYS];
+    pack_keys(rows, width, a, s, kv_head, V);
+    to_panels(w->part[VALUES], rows, width, keys, a->size);
+    pack_keys(rows, width, a, s, kv_head, K);
+    to_panels(w->part[KEY_PANELS], rows, width, keys, a->size);
+    memset(w->part[DK], 0, bytes);
+    memset(w->part[DV], 0, bytes);
     for (int64_t i = 0; i * a->tile_queries < s.queries; i++) {
         struct query_tile t = query_tile(a, s, kv_head, i);
         backward_tile(a, &t, w, wanted);
     }
-    if (wanted.k)
-        leave(a, s, kv_head, K, w->part[DK], prefix_sums);
-    if (wanted.v)
-        leave(a, s, kv_head, V, w->part[DV], value_sums);
+    if (wanted.k) {
+        from_panels(rows, w->part[DK], keys, a->size);
+        leave(a, s, kv_head, K, rows, prefix_sums);
+    }
+    if (wanted.v) {
+        from_panels(rows, w->part[DV], keys, a->size);
+        leave(a, s, kv_head, V, rows, value_sums);
+    }
 }
 
 /* Rows of no sequence: their gradients are 0, unless somebody wrote them before. */
@@ -161,12 +193,15 @@ enum status attention_backward(struct device *device, const struct node *n)
     float *sums = (float *)n->scratch + (size_t)device->threads * floats;
     if (prefix)
         memset(sums, 0, (size_t)((blocks > 0 ? blocks : 1) * prefix_size) * sizeof(float));
-#pragma omp parallel for schedule(dynamic) num_threads(device->threads)
-    for (int64_t task = 0; task < blocks * a.kv_heads; task++) {
-        int64_t block = task / a.kv_heads;
+#pragma omp parallel num_threads(device->threads)
+    {
         struct workspace w = workspace_at(&a, (float *)n->scratch + (size_t)omp_get_thread_num() * floats);
-        for (int64_t i = block * a.sequences / blocks; i < (block + 1) * a.sequences / blocks; i++)
-            backward_sequence(&a, span_of(&a, i), task % a.kv_heads, &w, wanted, prefix ? sums + block * prefix_size : NULL);
+#pragma omp for schedule(dynamic)
+        for (int64_t task = 0; task < blocks * a.kv_heads; task++) {
+            int64_t block = task / a.kv_heads;
+            for (int64_t i = block * a.sequences / blocks; i < (block + 1) * a.sequences / blocks; i++)
+                backward_sequence(&a, span_of(&a, i), task % a.kv_heads, &w, wanted, prefix ? sums + block * prefix_size : NULL);
+        }
     }
     if (prefix)
         prefix_gradients(&a, sums, blocks);

@@ -167,6 +167,22 @@ static void functions_keep_limits_and_nan(void **state)
     assert_true(exp_f32(89) == INFINITY && exp_f32(-104) == 0 && exp_f32(-100) > 0);
 }
 
+static float call_exp_flushed(float x)
+{
+    return exp_flushed_f32(x);
+}
+
+static void flushed_exponential_is_right_where_normal_and_0_below(void **state)
+{
+    (void)state;
+    static const struct function f = { "exp flushed", call_exp_flushed, exp, 0, 0, 3e-7, 0, 0, 0, false };
+    for (int i = 0; i <= POINTS / 8; i++)
+        check_at(&f, (float)(-87.3 + (88 + 87.3) * i * 8 / POINTS));
+    assert_true(exp_flushed_f32(0) == 1);
+    assert_true(exp_flushed_f32(-88) == 0 && exp_flushed_f32(-1e20f) == 0 && exp_flushed_f32(-INFINITY) == 0);
+    assert_true(isnan(exp_flushed_f32(NAN)));
+}
+
 /* ----- storage dtypes */
 
 static float half_value(uint32_t half)
@@ -246,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(functions_are_right_over_their_range),
         cmocka_unit_test(functions_keep_limits_and_nan),
+        cmocka_unit_test(flushed_exponential_is_right_where_normal_and_0_below),
         cmocka_unit_test(every_f16_and_bf16_comes_back),
         cmocka_unit_test(narrowing_rounds_to_nearest_even),
         cmocka_unit_test(conversions_of_any_length_touch_nothing_else),
