@@ -154,7 +154,7 @@ def content(folder):
 
 
 def without_figures(text):
-    return re.sub(r"[0-9.]+ s\b|[0-9.]+ (?:[KMG]i)?B\b|\s+", " ", text)  # and without what the machine says about memory
+    return re.sub(r"[0-9.]+ s\b|[0-9.]+ (?:(?:[KMG]i)?B|bytes)\b|\s+", " ", text)  # and without what the machine says about memory
 
 
 def complaints(code, said, out, printed):
