@@ -27,6 +27,7 @@ struct op {
     uint32_t
         passes; /* inputs whose gradient is the gradient of output 0, unchanged: usually shared, copied or added by the kernel otherwise (bit in grad_to) */
     uint32_t writes;  /* STATE inputs that forward writes: such a node is never dropped */
+    bool cheap;       /* one pass over memory: done again for backward rather than kept */
     bool no_gradient; /* has no backward: plan() refuses if a gradient would have to pass */
 };
 

@@ -102,13 +102,19 @@ static struct tensor *twin(const struct twins *twins, struct tensor *t)
     return t && t->id >= 0 && t->id < twins->room && twins->of[t->id] ? twins->of[t->id] : t;
 }
 
+/* Whether a node of a segment runs again for backward: with recomputation all do, else those whose results cost more to keep than to make. */
+static bool repeats(const struct planner *p, const struct node *n)
+{
+    return p->options.recompute || n->op->cheap;
+}
+
 /* Marks the nodes of the segment that must run again so that t exists: its maker, and what the maker reads. Walked with a list, not by recursion. */
 static void want_again(const struct planner *p, const struct twins *twins, const struct tensor *t, int segment, bool *again)
 {
     if (!t || t->id < 0 || t->id >= twins->room || twins->maker[t->id] < 0)
         return;
     const struct node *n = p->g->node[twins->maker[t->id]];
-    if (n->segment == segment)
+    if (n->segment == segment && repeats(p, n))
         again[twins->maker[t->id]] = true;
 }
 
@@ -123,7 +129,7 @@ static void recompute(struct planner *p, struct twins *twins, int from, int to, 
             if (reads & IN(j))
                 want_again(p, twins, n->in[j], segment, again);
         for (int j = 0; j < MAX_OUT; j++)
-            again[i] |= (reads & OUT(j)) && n->out[j];
+            again[i] |= (reads & OUT(j)) && n->out[j] && repeats(p, n);
     }
     for (int i = to; i >= from; i--)
         for (int j = 0; again[i] && j < MAX_IN; j++)
@@ -163,7 +169,7 @@ static void backward_steps(struct planner *p)
         const struct node *n = g->node[i];
         if (!n->grad_to)
             continue;
-        if (p->options.recompute && n->segment && n->segment != done) {
+        if (!p->options.keep && n->segment && n->segment != done) {
             int from = i;
             while (from > 0 && g->node[from - 1]->segment == n->segment)
                 from--;

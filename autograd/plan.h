@@ -9,7 +9,8 @@
 #include "autograd/program.h"
 
 struct plan_options {
-    bool recompute; /* recompute marked segments in backward */
+    bool recompute; /* recompute marked segments in backward; otherwise only their cheap ops */
+    bool keep;      /* recompute nothing at all: for proofs that recomputation changes no bit */
     bool separate;  /* do not share storage (in place, passed gradients): for proofs that sharing changes no bit */
     int threads;    /* scratch is per thread */
 };

@@ -106,7 +106,7 @@ static enum status report_training(struct run *run, const struct plan_command_op
     if (run->eval.count)
         line(out, "best parameters", needs->best, "of the evaluations so far");
     line(out, "plans", needs->host, "");
-    line(out, "activations (arena)", needs->training, budget->recompute ? "recomputed per block" : "nothing recomputed");
+    line(out, "activations (arena)", needs->training, budget->recompute ? "recomputed per block" : "only cheap ops recomputed");
     line(out, "  inputs", shares.inputs, "at the fullest step");
     line(out, "  activations", shares.activations, "");
     line(out, "  gradients", shares.gradients, "");

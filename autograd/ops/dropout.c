@@ -120,4 +120,5 @@ const struct op op_dropout = {
     .forward = { [CPU] = forward_cpu },
     .backward = { [CPU] = backward_cpu },
     .in_place = X,
+    .cheap = true,
 };

@@ -101,4 +101,5 @@ const struct op op_gated = {
     .forward = { [CPU] = forward_cpu },
     .backward = { [CPU] = backward_cpu },
     .in_place = GATE,
+    .cheap = true,
 };

@@ -187,4 +187,5 @@ const struct op op_rmsnorm = {
     .backward = { [CPU] = backward_cpu },
     .scratch = scratch,
     .in_place = NONE,
+    .cheap = true,
 };

@@ -14,7 +14,8 @@ enum { RECORDS = 32, LENGTH = 256 };
 /* Records long and many enough, in a model wide enough, for micro-batches of several sizes: memory comes in huge pages. */
 static void open_run(struct tiny_run *t)
 {
-    tiny_run_open(t, &(struct tiny_model){ .width = 256, .mlp_width = 1024, .vocab = 500 }, (const char *const[]){ "training.batch_size=32", NULL });
+    tiny_run_open(t, &(struct tiny_model){ .layers = 6, .width = 256, .mlp_width = 1024, .vocab = 500 },
+                  (const char *const[]){ "training.batch_size=32", NULL });
     struct sequence *sequence = NEW_ARRAY(t->arena, RECORDS, struct sequence);
     for (int i = 0; i < RECORDS; i++)
         sequence[i] = (struct sequence){ .count = i ? LENGTH / 2 : LENGTH, .trained = 1 };
