@@ -42,7 +42,7 @@ static void peak_line(struct output *out, const struct needs *needs)
 static void weight_lines(struct output *out, const struct needs *needs)
 {
     line(out, "program and data", needs->program, "resident before weights are read, libraries and threads at work");
-    line(out, "products", needs->products, "buffers of all threads");
+    line(out, "products", needs->products, "buffers of all threads, prepared products");
     line(out, "weights, mapped", needs->mapped, "used in place, what is read of them; shared with other processes");
     line(out, "weights, converted", needs->converted, "copied into the dtype of computation");
 }

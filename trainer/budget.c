@@ -24,7 +24,7 @@ static size_t parameter_bytes(const struct session *session, const struct parame
 static void add_up(struct needs *n, const struct session *session)
 {
     n->converted = device_footprint(session->device, session->model->converted_bytes);
-    n->products = gemm_growth(session->device);
+    n->products = gemm_growth(session->device, session->model->dtype, n->training > 0);
     n->sum = n->program + n->products + n->mapped + n->converted + n->parameters + n->best + n->host + device_footprint(session->device, n->cache) +
              device_footprint(session->device, larger(n->training, n->evaluation));
 }

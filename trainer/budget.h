@@ -12,7 +12,7 @@
 /* Bytes. */
 struct needs {
     size_t program;              /* resident before weights are read: code, libraries and their threads, data set, tokenizer */
-    size_t products;             /* buffers of the matrix products that come later */
+    size_t products;             /* buffers of the matrix products that come later, and what is prepared for them */
     size_t mapped, converted;    /* weights: what will be read of the mapping, and what is copied */
     size_t parameters;           /* values; in training also gradients, two moments */
     size_t best;                 /* and the values of the best evaluation */

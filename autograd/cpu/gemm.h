@@ -14,8 +14,8 @@ void gemm_close(struct device *device);
 /* Does the first products ahead of time, operands of these dtypes as they meet in a run: afterwards all that products keep (library code, generated kernels,
  * buffers and stacks of the threads) is resident and counted by whoever looks. training: also those of backward. Errors: as gemm(), NO_MEMORY. */
 enum status gemm_warm(struct device *device, enum dtype computed, enum dtype stored, bool training, struct error *err) MUST_USE;
-/* Bytes that products of a run come to keep beyond those of gemm_warm(). */
-size_t gemm_growth(const struct device *device);
+/* Bytes that products of a run come to keep beyond those of gemm_warm(): buffers of the threads, and bf16 products prepared by shape. An estimate. */
+size_t gemm_growth(const struct device *device, enum dtype computed, bool training);
 /* Which library multiplies, with its version: "oneDNN 2.6.3". */
 void gemm_library(char name[64]);
 
