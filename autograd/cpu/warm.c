@@ -13,8 +13,8 @@ enum {
 
 /* Measured with oneDNN 2.6. It copies operands of longer products into larger buffers than the first ones need: 2.3 MiB on a worker, half of a MiB on the first
  * thread. A prepared bf16 product keeps code and descriptions; what lies between the buffers of others, which malloc then cannot hand out again, is in the
- * share of each. 92 to 108 of them were counted in training with batches of changing rows, 44 to 56 of them forward; more layers add none. 36 KiB each
- * fits the peaks of benchmarks/plan_memory.py. */
+ * share of each. 92 to 108 of them were counted in training with batches of changing rows, 44 to 56 of them forward; more layers add none. 36 KiB each is about
+ * the mean of what three bf16 trainings of benchmarks/plan_memory.py lacked: 1.6 to 6.1 MB. */
 enum { BUFFERS_OF_THREAD = 2 << 20, OF_PREPARED = 36 << 10, PREPARED_IN_TRAINING = 100, PREPARED_FORWARD = 50 };
 
 size_t gemm_growth(const struct device *device, enum dtype computed, bool training)
