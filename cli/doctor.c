@@ -11,10 +11,11 @@ struct doctor_options {
 
 static enum status examine(struct device *device, struct output *out, struct error *err)
 {
-    double f32, bf16, copy;
+    double f32, bf16, copy, read;
     char text[32], library[64];
     TRY(measure_product(device, F32, &f32, err));
     TRY(measure_copy(device, &copy, err));
+    TRY(measure_read(device, &read, err));
     output_print(out, "graft          " GRAFT_VERSION " (" GRAFT_BUILD ")\n");
     output_print(out, "device         cpu: %s\n", device->name);
     output_print(out, "threads        %d\n", device->threads);
@@ -27,6 +28,7 @@ static enum status examine(struct device *device, struct output *out, struct err
         output_print(out, "bfloat16       not in hardware: computed as float32\n");
     }
     output_print(out, "copy, 1 thread %.1f GB/s\n", copy);
+    output_print(out, "read           %.1f GB/s, all threads together\n", read);
     gemm_library(library);
     output_print(out, "products       %s\n", library);
     output_print(out, "GPU            this build has no GPU support\n");

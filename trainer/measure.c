@@ -1,11 +1,12 @@
 /* What this machine can do, measured. */
 #include "trainer/measure.h"
 #include "autograd/cpu/gemm.h"
+#include "autograd/cpu/rows.h"
 #include "trainer/progress.h"
 
 #include <string.h>
 
-enum { SIZE = 1536, ROUNDS = 5, COPY_BYTES = 64 << 20 };
+enum { SIZE = 1536, ROUNDS = 5, COPY_BYTES = 64 << 20, READ_BYTES = 256 << 20 }; /* read and copied: far more than any cache keeps */
 
 enum status measure_product(struct device *device, enum dtype dtype, double *rate, struct error *err)
 {
@@ -42,5 +43,34 @@ enum status measure_copy(struct device *device, double *rate, struct error *err)
         *rate = now > *rate && to[round] == from[round] ? now : *rate;
     }
     device_release(device, memory, 2 * (size_t)COPY_BYTES);
+    return OK;
+}
+
+static WIDE uint64_t sum_of(const uint64_t *from, int64_t count)
+{
+    uint64_t sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < count; i++)
+        sum += from[i];
+    return sum;
+}
+
+enum status measure_read(struct device *device, double *rate, struct error *err)
+{
+    void *memory;
+    TRY(device_allocate(device, "measured reading", READ_BYTES, &memory, err));
+    const int64_t count = READ_BYTES / (int64_t)sizeof(uint64_t), threads = device->threads;
+    const uint64_t *from = memset(memory, 1, READ_BYTES);
+    *rate = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        double began = monotonic_seconds();
+        uint64_t sum = 0;
+#pragma omp parallel for schedule(static) num_threads(device->threads) reduction(+ : sum)
+        for (int64_t part = 0; part < threads; part++)
+            sum += sum_of(from + count * part / threads, count * (part + 1) / threads - count * part / threads);
+        double now = READ_BYTES / (monotonic_seconds() - began) / 1e9;
+        *rate = now > *rate && sum == (uint64_t)count * from[0] ? now : *rate;
+    }
+    device_release(device, memory, READ_BYTES);
     return OK;
 }

@@ -8,5 +8,7 @@
 enum status measure_product(struct device *device, enum dtype dtype, double *rate, struct error *err) MUST_USE;
 /* Copying on one thread, both directions counted, in GB/s. */
 enum status measure_copy(struct device *device, double *rate, struct error *err) MUST_USE;
+/* Reading on all threads, each a part of its own, in GB/s: what decoding, which reads every weight once per step, cannot exceed. */
+enum status measure_read(struct device *device, double *rate, struct error *err) MUST_USE;
 
 #endif

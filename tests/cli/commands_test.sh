@@ -68,6 +68,7 @@ claim "plan speaks of evaluation and generation" plans_grow
 claim "plan refuses another purpose" expect 2 "--for merge" "$graft" plan "$work/plan.yaml" --for merge
 claim "inspect knows a model folder" bash -c "'$graft' inspect '$base' | grep -q 502080"
 claim "doctor answers" bash -c "'$graft' doctor | grep -q GFLOP"
+claim "doctor tells how fast memory is read" bash -c "'$graft' doctor | grep -qE '^read +[0-9.]+ GB/s'"
 for command in train plan score generate evaluate data tokenize detokenize inspect doctor; do
     claim "$command --help explains itself" bash -c "'$graft' $command --help | grep -q 'graft $command'"
 done
