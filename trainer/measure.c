@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SIZE = 1536, ROUNDS = 5, COPY_BYTES = 64 << 20, READ_BYTES = 256 << 20 }; /* read and copied: far more than any cache keeps */
+enum { SIZE = 1536, ROUNDS = 5, READ_ROUNDS = 30, COPY_BYTES = 64 << 20, READ_BYTES = 256 << 20 }; /* read and copied: far more than any cache keeps */
 
 enum status measure_product(struct device *device, enum dtype dtype, double *rate, struct error *err)
 {
@@ -62,7 +62,7 @@ enum status measure_read(struct device *device, double *rate, struct error *err)
     const int64_t count = READ_BYTES / (int64_t)sizeof(uint64_t), threads = device->threads;
     const uint64_t *from = memset(memory, 1, READ_BYTES);
     *rate = 0;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < READ_ROUNDS; round++) {
         double began = monotonic_seconds();
         uint64_t sum = 0;
 #pragma omp parallel for schedule(static) num_threads(device->threads) reduction(+ : sum)
