@@ -9,7 +9,7 @@ loading and the prompt do not count. All that is compared takes turns in every r
 rounds, with the smallest and the largest behind it. Prints a Markdown table, then the seconds that `graft score` of one
 sentence takes from start to end with the files in the page cache.
 
-    PYTHON benchmarks/decode_cpu.py [--graft build/graft] [--shape smollm_135m] [--batches 1 16] [--rounds 7] [--threads N] [--without-transformers]
+    PYTHON benchmarks/decode_cpu.py [--graft build/graft] [--shape smollm_135m] [--batches 1 16] [--dtypes float32 bfloat16] [--rounds 7] [--threads N] [--without-transformers]
 
 --graft may name several binaries, to compare them. PYTHON is one with torch and transformers
 (run_scripts/setup_reference.sh makes it). Keep the machine otherwise idle.
