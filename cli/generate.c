@@ -217,7 +217,7 @@ static enum status talk_all(struct talk *talk, struct error *err)
     struct generation generation = { .sampling = { o->temperature, o->top_k, o->top_p, o->repetition_penalty, (uint64_t)o->seed },
                                      .eos = talk->eos,
                                      .eos_count = o->ignore_eos ? 0 : talk->eos_count,
-                                     .lanes = 16,
+                                     .lanes = GENERATE_LANES,
                                      .watch = watch,
                                      .self = talk };
     TRY(generate(&talk->opened->session, arena, &generation, talk->prompt, talk->count, answer, err));

@@ -24,8 +24,6 @@ static const struct option plan_rows[] = {
 };
 #undef AT
 
-enum { LANES = 16 }; /* as graft generate has */
-
 static void line(struct output *out, const char *name, size_t bytes, const char *note)
 {
     char text[32];
@@ -132,7 +130,7 @@ static enum status report_inference(struct run *run, const struct plan_command_o
     if (evaluates)
         TRY(evaluate_needs(&inference, &run->session, &run->eval, err));
     else
-        TRY(generate_needs(&inference, &run->session, LANES, prompt, o->prompts, NULL, err));
+        TRY(generate_needs(&inference, &run->session, GENERATE_LANES, prompt, o->prompts, NULL, err));
     const struct needs needs = needs_of_inference(&run->session, run->adapter->parameters, &inference, memory);
     output_print(out, "%s, %s, %lld values and %lld of the adapter; ", run->model_config.model_type, dtype_name(run->model.dtype),
                  (long long)model_config_size(&run->model_config), (long long)parameters_size(run->adapter->parameters));

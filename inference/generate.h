@@ -21,6 +21,8 @@ struct answer {
     bool stopped; /* by end of sequence or by watch(); else by length */
 };
 
+enum { GENERATE_LANES = 16 }; /* what graft generate takes, and graft plan counts with */
+
 struct generation {
     struct sampling sampling;
     const int32_t *eos; /* ids that end an answer */
