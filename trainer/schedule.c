@@ -11,7 +11,7 @@ double schedule_rate(const struct training_settings *settings, int64_t step, int
     double rest = all - warmup > 1 ? all - warmup : 1;
     double factor = 1;
     if (settings->lr_scheduler_type != CONSTANT && done < warmup)
-        return settings->learning_rate * done / (warmup > 1 ? warmup : 1);
+        return settings->learning_rate * (done + 1) / warmup;
     switch ((enum schedule)settings->lr_scheduler_type) {
     case CONSTANT:
     case CONSTANT_WITH_WARMUP:

@@ -1,5 +1,6 @@
 /* Learning rates against those that transformers 5 gives: get_constant_schedule, get_linear_schedule_with_warmup, get_cosine_schedule_with_warmup,
- * get_constant_schedule_with_warmup and get_inverse_sqrt_schedule over an optimizer with rate 2e-4, twelve steps. */
+ * get_constant_schedule_with_warmup and get_inverse_sqrt_schedule over an optimizer with rate 2e-4, twelve steps. Its warm-up starts with a step of rate 0 and
+ * graft's without it: inside the warm-up graft's step s has the rate of its step s + 1. */
 #include "trainer/schedule.h"
 
 #include <math.h>
@@ -50,7 +51,21 @@ static void assert_rate(const struct training_settings *settings, int64_t at, in
                  settings->warmup_ratio, (long long)at, (long long)total, rate, expected);
 }
 
-static void rates_are_those_of_transformers(void **state)
+static void behind_the_warmup_rates_are_those_of_transformers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(recorded); i++)
+        for (int s = 0; s < LOOKED_AT; s++) {
+            if (recorded[i].schedule != CONSTANT && step[s] <= recorded[i].warmup)
+                continue;
+            const struct training_settings settings = { .learning_rate = 2e-4,
+                                                        .lr_scheduler_type = (int)recorded[i].schedule,
+                                                        .warmup_steps = recorded[i].warmup };
+            assert_rate(&settings, step[s], TOTAL, recorded[i].rate[s]);
+        }
+}
+
+static void a_warmup_rises_to_the_rate_without_a_step_of_rate_0(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(recorded); i++)
@@ -58,7 +73,11 @@ static void rates_are_those_of_transformers(void **state)
             const struct training_settings settings = { .learning_rate = 2e-4,
                                                         .lr_scheduler_type = (int)recorded[i].schedule,
                                                         .warmup_steps = recorded[i].warmup };
-            assert_rate(&settings, step[s], TOTAL, recorded[i].rate[s]);
+            if (recorded[i].schedule == CONSTANT || step[s] > recorded[i].warmup)
+                continue;
+            assert_rate(&settings, step[s], TOTAL, 2e-4 * (double)step[s] / (double)recorded[i].warmup);
+            if (step[s] > 1) /* transformers, one step later */
+                assert_rate(&settings, step[s] - 1, TOTAL, recorded[i].rate[s]);
         }
 }
 
@@ -85,7 +104,8 @@ static void a_warmup_ratio_is_rounded_up_to_steps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rates_are_those_of_transformers),
+        cmocka_unit_test(behind_the_warmup_rates_are_those_of_transformers),
+        cmocka_unit_test(a_warmup_rises_to_the_rate_without_a_step_of_rate_0),
         cmocka_unit_test(a_warmup_ratio_is_rounded_up_to_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
