@@ -317,12 +317,19 @@ static enum status drop_replaced(struct output *out)
     return OK;
 }
 
+/* Where not even that works, what was replaced stays beside the new file, and the failure's cure says so. */
 static void take_back(struct output *out)
 {
-    if (out->beside[0])
-        (void)!renameat2(AT_FDCWD, out->beside, AT_FDCWD, out->path, RENAME_EXCHANGE);
-    else if (out->is_first)
+    if (!out->beside[0] && out->is_first)
         unlink(out->path);
+    if (!out->beside[0] || renameat2(AT_FDCWD, out->beside, AT_FDCWD, out->path, RENAME_EXCHANGE) == 0)
+        return;
+    char folder[sizeof out->path];
+    cure_with(out->err,
+              "some files of %s are new already and do not belong to the others: when the disk works again, rename each *.partial there back to what its name "
+              "begins with",
+              folder_of(folder, out->path));
+    out->beside[0] = 0;
 }
 
 enum status output_commit_all(struct output *out, int count)
