@@ -20,7 +20,7 @@ SOURCE_ENDINGS = (".c", ".h", ".cu", ".cuh")
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 450, 70
 
 # Foreign header (a prefix ending in "/" covers a folder) -> the file, or the folder, that may include it. PCRE2 has two: the wrapper for
-# patterns on names, which adapters need below the tokenizer, and the splitter of text.
+# patterns on names, which adapters need below the tokenizer, and the splitter of text; utf8proc has two: Unicode forms, and case.
 FOREIGN = {
     "yaml.h": "common/yaml.c",
     "openssl/": "common/files.c",
@@ -33,7 +33,7 @@ FOREIGN = {
     "cuda_runtime.h": "autograd/",
     "omp.h": "autograd/",
     "pcre2.h": ("common/pattern.c", "tokenizer/pretokenize.c"),
-    "utf8proc.h": "tokenizer/normalize.c",
+    "utf8proc.h": ("tokenizer/normalize.c", "tokenizer/jinja_unicode.c"),
     "mpi.h": "trainer/comm_mpi.c",
     "nccl.h": "trainer/comm_nccl.c",
     "microhttpd.h": "inference/server.c",
