@@ -157,7 +157,7 @@ static enum status evaluate_binary(struct run *run, const struct jinja_node *nod
     TRY(jinja_evaluate(run, node->one, &left));
     TRY(jinja_evaluate(run, node->two, &right));
     run->at = node->at;
-    return jinja_binary(run, node->operator, & left, &right, out);
+    return jinja_binary(run, node->operation, &left, &right, out);
 }
 
 /* a < b < c is a < b and b < c. */
@@ -169,7 +169,7 @@ static enum status evaluate_compare(struct run *run, const struct jinja_node *no
     for (const struct jinja_node *operand = node->list; operand && holds; operand = operand->next) {
         TRY(jinja_evaluate(run, operand->one, &right));
         run->at = node->at;
-        TRY(jinja_compare(run, operand->operator, & left, &right, &holds));
+        TRY(jinja_compare(run, operand->operation, &left, &right, &holds));
         left = right;
     }
     *out = value_bool(holds);

@@ -31,7 +31,7 @@ static enum status parse_binary(struct jinja_parser *parser, const struct spelli
         struct jinja_node *node = jinja_node(parser, NODE_BINARY);
         parser->word++;
         node->name = found->text;
-        node->operator= found->meaning;
+        node->operation = found->meaning;
         node->one = *out;
         TRY(below(parser, &node->two));
         *out = node;
@@ -59,13 +59,13 @@ static enum status parse_sum(struct jinja_parser *parser, const struct jinja_nod
     return parse_binary(parser, sums, COUNT(sums), parse_join, out);
 }
 
-static bool take_comparison(struct jinja_parser *parser, enum jinja_operator *operator)
+static bool take_comparison(struct jinja_parser *parser, enum jinja_operator *operation)
 {
     const struct spelling *row = spelled(parser->word, comparisons, COUNT(comparisons));
     const bool is_not = jinja_is_name(parser->word, "not") && jinja_is_name(parser->word + 1, "in");
     if (!row && !is_not && !jinja_is_name(parser->word, "in"))
         return false;
-    *operator= row ? row->meaning : is_not ? OPERATOR_NOT_IN : OPERATOR_IN;
+    *operation = row ? row->meaning : is_not ? OPERATOR_NOT_IN : OPERATOR_IN;
     parser->word += 1 + is_not;
     return true;
 }
@@ -76,7 +76,7 @@ static enum status parse_compare(struct jinja_parser *parser, const struct jinja
     struct jinja_node *node = jinja_node(parser, NODE_COMPARE), *operand = jinja_node(parser, NODE_OPERAND);
     TRY(parse_sum(parser, out));
     node->at = parser->word->at;
-    while (take_comparison(parser, &operand->operator)) {
+    while (take_comparison(parser, &operand->operation)) {
         TRY(parse_sum(parser, &operand->one));
         jinja_append(&operands, operand);
         operand = jinja_node(parser, NODE_OPERAND);

@@ -25,23 +25,23 @@ static enum status whole_power(struct run *run, int64_t base, int64_t exponent, 
     return OK;
 }
 
-static enum status whole_numbers(struct run *run, enum jinja_operator operator, int64_t a, int64_t b, struct value *out)
+static enum status whole_numbers(struct run *run, enum jinja_operator operation, int64_t a, int64_t b, struct value *out)
 {
     int64_t result = 0;
     bool overflows = false;
-    if (b == 0 && (operator== OPERATOR_FLOOR_DIVIDE || operator== OPERATOR_REMAINDER))
+    if (b == 0 && (operation == OPERATOR_FLOOR_DIVIDE || operation == OPERATOR_REMAINDER))
         return divided_by_zero(run);
-    if (operator== OPERATOR_ADD)
+    if (operation == OPERATOR_ADD)
         overflows = __builtin_add_overflow(a, b, &result);
-    else if (operator== OPERATOR_SUBTRACT)
+    else if (operation == OPERATOR_SUBTRACT)
         overflows = __builtin_sub_overflow(a, b, &result);
-    else if (operator== OPERATOR_MULTIPLY)
+    else if (operation == OPERATOR_MULTIPLY)
         overflows = __builtin_mul_overflow(a, b, &result);
-    else if (operator== OPERATOR_POWER)
+    else if (operation == OPERATOR_POWER)
         TRY(whole_power(run, a, b, &result));
     else if (b == -1) /* the smallest number has no opposite */
-        overflows = operator== OPERATOR_FLOOR_DIVIDE && __builtin_sub_overflow(0, a, &result);
-    else if (operator== OPERATOR_FLOOR_DIVIDE)
+        overflows = operation == OPERATOR_FLOOR_DIVIDE && __builtin_sub_overflow(0, a, &result);
+    else if (operation == OPERATOR_FLOOR_DIVIDE)
         result = a / b - (a % b != 0 && (a < 0) != (b < 0));
     else
         result = a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0);
@@ -49,20 +49,20 @@ static enum status whole_numbers(struct run *run, enum jinja_operator operator, 
     return overflows ? too_large(run) : OK;
 }
 
-static enum status real_numbers(struct run *run, enum jinja_operator operator, double a, double b, struct value *out)
+static enum status real_numbers(struct run *run, enum jinja_operator operation, double a, double b, struct value *out)
 {
     double result = 0;
-    if (b == 0 && (operator== OPERATOR_DIVIDE || operator== OPERATOR_FLOOR_DIVIDE || operator== OPERATOR_REMAINDER))
+    if (b == 0 && (operation == OPERATOR_DIVIDE || operation == OPERATOR_FLOOR_DIVIDE || operation == OPERATOR_REMAINDER))
         return divided_by_zero(run);
-    if (operator== OPERATOR_ADD) {
+    if (operation == OPERATOR_ADD) {
         result = a + b;
-    } else if (operator== OPERATOR_SUBTRACT) {
+    } else if (operation == OPERATOR_SUBTRACT) {
         result = a - b;
-    } else if (operator== OPERATOR_MULTIPLY) {
+    } else if (operation == OPERATOR_MULTIPLY) {
         result = a * b;
-    } else if (operator== OPERATOR_DIVIDE) {
+    } else if (operation == OPERATOR_DIVIDE) {
         result = a / b;
-    } else if (operator== OPERATOR_POWER) {
+    } else if (operation == OPERATOR_POWER) {
         if ((a < 0 && b != floor(b)) || (a == 0 && b < 0))
             return jinja_fail(run, "%g ** %g is no real number", "test the numbers first", a, b);
         result = pow(a, b);
@@ -70,7 +70,7 @@ static enum status real_numbers(struct run *run, enum jinja_operator operator, d
         double rest = fmod(a, b);
         if (rest != 0 && (rest < 0) != (b < 0))
             rest += b;
-        result = operator== OPERATOR_REMAINDER ? rest : floor((a - rest) / b + 0.5);
+        result = operation == OPERATOR_REMAINDER ? rest : floor((a - rest) / b + 0.5);
     }
     *out = value_from_real(result);
     return OK;
@@ -123,54 +123,56 @@ static enum status repeat(struct run *run, const struct value *what, int64_t tim
     return OK;
 }
 
-static const char *operator_name(enum jinja_operator operator)
+static const char *operator_name(enum jinja_operator operation)
 {
     static const char *const names[] = { [OPERATOR_ADD] = "+",           [OPERATOR_SUBTRACT] = "-",  [OPERATOR_MULTIPLY] = "*", [OPERATOR_DIVIDE] = "/",
                                          [OPERATOR_FLOOR_DIVIDE] = "//", [OPERATOR_REMAINDER] = "%", [OPERATOR_POWER] = "**",   [OPERATOR_JOIN] = "~" };
-    return names[operator];
+    return names[operation];
 }
 
-enum status jinja_binary(struct run *run, enum jinja_operator operator, const struct value * left, const struct value *right, struct value *out)
+enum status jinja_binary(struct run *run, enum jinja_operator operation, const struct value *left, const struct value *right, struct value *out)
 {
-    if (operator== OPERATOR_JOIN) {
+    if (operation == OPERATOR_JOIN) {
         struct value a, b;
         TRY(value_to_string(run, left, &a));
         TRY(value_to_string(run, right, &b));
         return join_strings(run, &a, &b, out);
     }
     if (value_is_number(left) && value_is_number(right)) {
-        const bool whole = value_is_whole(left) && value_is_whole(right) && operator!= OPERATOR_DIVIDE && !(operator== OPERATOR_POWER && right->integer<0);
-        return whole ? whole_numbers(run, operator, left->integer, right->integer, out) : real_numbers(run, operator, value_real(left), value_real(right), out);
+        const bool whole =
+            value_is_whole(left) && value_is_whole(right) && operation != OPERATOR_DIVIDE && !(operation == OPERATOR_POWER && right->integer < 0);
+        return whole ? whole_numbers(run, operation, left->integer, right->integer, out)
+                     : real_numbers(run, operation, value_real(left), value_real(right), out);
     }
-    if (operator== OPERATOR_ADD && left->type == right->type && is_sequence(left))
+    if (operation == OPERATOR_ADD && left->type == right->type && is_sequence(left))
         return left->type == IS_STRING ? join_strings(run, left, right, out) : join_lists(run, left, right, out);
-    if (operator== OPERATOR_MULTIPLY && is_sequence(left) && value_is_whole(right))
+    if (operation == OPERATOR_MULTIPLY && is_sequence(left) && value_is_whole(right))
         return repeat(run, left, right->integer, out);
-    if (operator== OPERATOR_MULTIPLY && is_sequence(right) && value_is_whole(left))
+    if (operation == OPERATOR_MULTIPLY && is_sequence(right) && value_is_whole(left))
         return repeat(run, right, left->integer, out);
     if (left->type == IS_UNDEFINED || right->type == IS_UNDEFINED)
         return jinja_fail(run, "'%.100s' is undefined, so %s cannot be applied", "give the conversation what the template asks for, or test `is defined`",
-                          left->type == IS_UNDEFINED ? left->bytes : right->bytes, operator_name(operator));
-    if (operator== OPERATOR_REMAINDER && left->type == IS_STRING)
+                          left->type == IS_UNDEFINED ? left->bytes : right->bytes, operator_name(operation));
+    if (operation == OPERATOR_REMAINDER && left->type == IS_STRING)
         return jinja_fail(run, "formatting with %% is not supported", "join the parts with ~");
     return jinja_fail(run, "%s %s %s", "~ joins values of any kind as text; | string and | int change what a value is", value_name(left),
-                      operator_name(operator), value_name(right));
+                      operator_name(operation), value_name(right));
 }
 
-enum status jinja_compare(struct run *run, enum jinja_operator operator, const struct value * left, const struct value *right, bool *out)
+enum status jinja_compare(struct run *run, enum jinja_operator operation, const struct value *left, const struct value *right, bool *out)
 {
     int order = 0;
-    if (operator== OPERATOR_EQUAL || operator== OPERATOR_UNEQUAL) {
+    if (operation == OPERATOR_EQUAL || operation == OPERATOR_UNEQUAL) {
         TRY(value_equal(run, left, right, out));
-        *out = *out == (operator== OPERATOR_EQUAL);
+        *out = *out == (operation == OPERATOR_EQUAL);
         return OK;
     }
-    if (operator== OPERATOR_IN || operator== OPERATOR_NOT_IN) {
+    if (operation == OPERATOR_IN || operation == OPERATOR_NOT_IN) {
         TRY(value_contains(run, right, left, out));
-        *out = *out == (operator== OPERATOR_IN);
+        *out = *out == (operation == OPERATOR_IN);
         return OK;
     }
     TRY(value_order(run, left, right, &order));
-    *out = operator== OPERATOR_LESS ? order < 0 : operator== OPERATOR_LESS_EQUAL ? order <= 0 : operator== OPERATOR_GREATER ? order > 0 : order >= 0;
+    *out = operation == OPERATOR_LESS ? order < 0 : operation == OPERATOR_LESS_EQUAL ? order <= 0 : operation == OPERATOR_GREATER ? order > 0 : order >= 0;
     return OK;
 }

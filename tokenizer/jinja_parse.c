@@ -336,9 +336,13 @@ static enum status parse_until(struct jinja_parser *parser, const char *const *e
     }
     parser->depth--;
     *body = list.first;
+    if (!*ends)
+        return OK;
+    while (ends[1])
+        ends++;
     char what[64];
-    snprintf(what, sizeof what, "{%% %s %%}", *ends ? ends[0] : "");
-    return *ends ? jinja_wanted(parser, what) : OK;
+    snprintf(what, sizeof what, "{%% %s %%}", *ends);
+    return jinja_wanted(parser, what);
 }
 
 enum status jinja_parse(struct jinja **out, struct arena *arena, const char *where, const char *text, size_t length, struct error *err)

@@ -116,7 +116,7 @@ struct json_style {
 };
 enum status value_to_json(struct run *run, struct text *text, const struct value *value, const struct json_style *style) MUST_USE;
 
-enum status jinja_binary(struct run *run, enum jinja_operator operator, const struct value * left, const struct value *right, struct value *out) MUST_USE;
-enum status jinja_compare(struct run *run, enum jinja_operator operator, const struct value * left, const struct value *right, bool *out) MUST_USE;
+enum status jinja_binary(struct run *run, enum jinja_operator operation, const struct value *left, const struct value *right, struct value *out) MUST_USE;
+enum status jinja_compare(struct run *run, enum jinja_operator operation, const struct value *left, const struct value *right, bool *out) MUST_USE;
 
 #endif

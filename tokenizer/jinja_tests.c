@@ -89,18 +89,18 @@ static enum status is_divisible(struct run *run, const struct value *self, const
     return divides(run, self, argument, 0, out);
 }
 
-static enum status compare(struct run *run, enum jinja_operator operator, const struct value * self, const struct value *argument, struct value *out)
+static enum status compare(struct run *run, enum jinja_operator operation, const struct value *self, const struct value *argument, struct value *out)
 {
     bool holds;
-    TRY(jinja_compare(run, operator, self, argument, &holds));
+    TRY(jinja_compare(run, operation, self, argument, &holds));
     *out = value_bool(holds);
     return OK;
 }
 
-#define COMPARISON(name, operator)                                                                                                                             \
+#define COMPARISON(name, operation)                                                                                                                            \
     static enum status name(struct run *run, const struct value *self, const struct value *argument, struct value *out)                                        \
     {                                                                                                                                                          \
-        return compare(run, operator, self, argument, out);                                                                                                    \
+        return compare(run, operation, self, argument, out);                                                                                                   \
     }
 
 COMPARISON(is_equal, OPERATOR_EQUAL)

@@ -27,9 +27,9 @@ enum jinja_kind {
     NODE_POSITIVE,    /*            one */
     NODE_AND,         /*            left        right */
     NODE_OR,          /*            left        right */
-    NODE_BINARY,      /* operator   left        right */
+    NODE_BINARY,      /* operation   left        right */
     NODE_COMPARE,     /*            first                               OPERAND... */
-    NODE_OPERAND,     /* operator   one */
+    NODE_OPERAND,     /* operation   one */
     NODE_CONDITIONAL, /*            condition   then        else or NULL */
     /* statements */
     NODE_TEXT,         /*                                                        (value) */
@@ -71,7 +71,7 @@ enum jinja_operator {
 
 struct jinja_node {
     enum jinja_kind kind;
-    enum jinja_operator operator;
+    enum jinja_operator operation;
     uint32_t at; /* offset in the source */
     const char *name;
     const struct builtin *builtin;
