@@ -18,8 +18,8 @@
 
 enum {
     JINJA_LARGEST_TEMPLATE = 1 << 20, /* bytes */
-    JINJA_MOST_STEPS = 50 << 20,      /* nodes evaluated, names and items looked at, and every 16 bytes gone through */
-    JINJA_MOST_MEMORY = 256 << 20,    /* bytes */
+    JINJA_MOST_STEPS = 16 << 20,      /* nodes evaluated, names and items looked at, and every 16 bytes gone through */
+    JINJA_MOST_MEMORY = 128 << 20,    /* bytes */
     JINJA_LONGEST_OUTPUT = 16 << 20,  /* bytes, also of a captured block */
     JINJA_DEEPEST_TEMPLATE = 100,     /* brackets, operators and blocks inside each other */
     JINJA_DEEPEST_RUN = 400,          /* the same while rendering, with the macros that call each other */
