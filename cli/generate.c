@@ -3,9 +3,11 @@
 #include "cli/opened.h"
 #include "common/files.h"
 #include "inference/generate.h"
+#include "tokenizer/chat_template.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct generate_options {
@@ -15,14 +17,14 @@ struct generate_options {
     int64_t max_new_tokens, top_k, seed;
     double temperature, top_p, repetition_penalty;
     struct list stop;
-    bool ignore_eos, force;
+    bool chat, ignore_eos, force;
 };
 
 #define AT(field) offsetof(struct generate_options, field)
 static const struct option generate_rows[] = {
     MODEL_OPTIONS(struct generate_options),
     { "prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "the text to continue" },
-    { "input", OPTION_TEXT, AT(input), "IN.jsonl", NULL, 0, 0, "lines of {\"prompt\": \"..\"} or {\"ids\": [..]}" },
+    { "input", OPTION_TEXT, AT(input), "IN.jsonl", NULL, 0, 0, "lines of {\"prompt\": \"..\"}, {\"messages\": [..]} or {\"ids\": [..]}" },
     { "output", OPTION_TEXT, AT(output), "OUT.jsonl", NULL, 0, 0, "lines of {\"text\", \"ids\", \"finish_reason\"}; stdout if absent" },
     { "max-new-tokens", OPTION_INT, AT(max_new_tokens), "N", "128", 0, 1 << 20, "longest answer" },
     { "temperature", OPTION_REAL, AT(temperature), "T", "0", 0, 100, "0 is greedy" },
@@ -31,6 +33,7 @@ static const struct option generate_rows[] = {
     { "repetition-penalty", OPTION_REAL, AT(repetition_penalty), "R", "1", 0.01, 100, "above 1 makes ids that were there before less likely" },
     { "stop", OPTION_LIST, AT(stop), "TEXT", NULL, 0, 0, "end where this text appears (it is left out)" },
     { "seed", OPTION_INT, AT(seed), "N", "0", 0, 0, "of the draws" },
+    { "chat", OPTION_FLAG, AT(chat), NULL, NULL, 0, 0, "a prompt is what the user says in a conversation: the model's chat template puts it into words" },
     { "ignore-eos", OPTION_FLAG, AT(ignore_eos), NULL, NULL, 0, 0, "go on behind the end of sequence" },
     { "force", OPTION_FLAG, AT(force), NULL, NULL, 0, 0, "overwrite existing output" },
 };
@@ -47,6 +50,7 @@ struct growing {
 struct talk {
     struct opened *opened;
     const struct generate_options *options;
+    struct chat_template *chat_template; /* read when first needed */
     struct prompt *prompt;
     struct growing *growing;
     int64_t count, room;
@@ -67,21 +71,48 @@ static void add_prompt(struct talk *talk, int32_t *ids, int64_t count)
     talk->prompt[talk->count++] = (struct prompt){ ids, count, talk->options->max_new_tokens };
 }
 
-static enum status add_text(struct talk *talk, const char *where, const char *text, struct error *err)
+/* special: the tokenizer adds its own tokens (a chat template has printed them). */
+static enum status add_text(struct talk *talk, const char *where, const char *text, size_t length, bool special, struct error *err)
 {
     struct tokens tokens;
     if (!talk->opened->tokenizer)
         return fail_with(err, BAD_MODEL, "%s: no tokenizer.json, so text cannot be encoded", "give ids instead of text", talk->options->model.model);
-    if (tokenizer_encode(talk->opened->tokenizer, talk->opened->arena, text, strlen(text), true, &tokens, err) != OK)
+    if (tokenizer_encode(talk->opened->tokenizer, talk->opened->arena, text, length, special, &tokens, err) != OK)
         return place_failure(err, where);
     int32_t *ids = NEW_ARRAY(talk->opened->arena, tokens.count, int32_t);
     int64_t count = tokens.count;
     for (int64_t i = 0; i < count; i++)
         ids[i] = tokens.token[i].id;
-    if (count > 1 && tokenizer_adds_eos(talk->opened->tokenizer))
+    if (special && count > 1 && tokenizer_adds_eos(talk->opened->tokenizer))
         count--; /* an answer goes on from the text, not from behind its end */
     add_prompt(talk, ids, count);
     return OK;
+}
+
+static enum status add_messages(struct talk *talk, const char *where, const json_t *messages, struct error *err)
+{
+    struct arena *arena = talk->opened->arena;
+    const struct chat chat = { .messages = messages, .add_generation_prompt = true, .now = time(NULL) };
+    struct chat_text text;
+    if (!talk->chat_template)
+        TRY(chat_template_read(&talk->chat_template, arena, talk->options->model.model, err));
+    if (chat_template_render(talk->chat_template, arena, &chat, &text, err) != OK)
+        return place_failure(err, where);
+    if (text.length == 0)
+        return fail_with(err, BAD_DATA, "%s: the chat template makes no text of it", "give messages with content", where);
+    return add_text(talk, where, text.text, text.length, false, err);
+}
+
+/* A text to continue or, with --chat, to answer. */
+static enum status add_words(struct talk *talk, const char *where, const char *words, struct error *err)
+{
+    size_t bad;
+    if (!talk->options->chat || !utf8_valid(words, strlen(words), &bad))
+        return add_text(talk, where, words, strlen(words), true, err);
+    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", words);
+    const enum status status = add_messages(talk, where, messages, err);
+    json_decref(messages);
+    return status;
 }
 
 static enum status read_prompt(struct talk *talk, const json_t *json, const char *where, struct error *err)
@@ -93,12 +124,18 @@ static enum status read_prompt(struct talk *talk, const json_t *json, const char
         return fail_with(err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
     TRY(json_get_text(json, where, "prompt", &text, err));
     TRY(json_get_ids(talk->opened->arena, json, where, "ids", 0, talk->opened->config.vocab - 1, &ids, &count, err));
+    const json_t *messages = json_object_get(json, "messages");
     if (text && ids)
         return fail_with(err, BAD_DATA, "%s: both \"prompt\" and \"ids\" are given", "keep one of them, or make two lines of it", where);
+    if (messages && (text || ids))
+        return fail_with(err, BAD_DATA, "%s: both \"messages\" and \"%s\" are given", "keep one of them, or make two lines of it", where,
+                         text ? "prompt" : "ids");
+    if (messages)
+        return add_messages(talk, where, messages, err);
     if (text)
-        return add_text(talk, where, text, err);
+        return add_words(talk, where, text, err);
     if (!ids || count == 0)
-        return fail_with(err, BAD_DATA, "%s: nothing to continue", "give \"prompt\" or \"ids\"", where);
+        return fail_with(err, BAD_DATA, "%s: nothing to continue", "give \"prompt\", \"messages\" or \"ids\"", where);
     add_prompt(talk, ids, count);
     return OK;
 }
@@ -106,7 +143,7 @@ static enum status read_prompt(struct talk *talk, const json_t *json, const char
 static enum status read_prompts(struct talk *talk, struct error *err)
 {
     if (talk->options->prompt)
-        return add_text(talk, "--prompt", talk->options->prompt, err);
+        return add_words(talk, "--prompt", talk->options->prompt, err);
     struct arena *arena = talk->opened->arena;
     const char *path = talk->options->input;
     struct json_lines *lines = NULL;

@@ -48,6 +48,14 @@ same_seed() { [ "$(draws 3)" = "$(draws 3)" ] && [ "$(draws 3)" != "$(draws 4)" 
 claim "draws depend on the seed" same_seed
 stops() { "$graft" generate --model "$base" --prompt "$story" --stop " wanted" --max-new-tokens 60 --quiet >"$work/stop.jsonl" && json "$work/stop.jsonl" 'lines[0]["text"].endswith("turtle") and lines[0]["finish_reason"] == "stop"'; }
 claim "a stop text ends the answer and is left out" stops
+chats() { # a template that prints BOS and what the user says: the answer goes on as from the plain text
+    cp -r "$base" "$work/chat" && printf '{{ bos_token }}{%% for m in messages %%}{{ m.content }}{%% endfor %%}' >"$work/chat/chat_template.jinja" &&
+        printf '{"messages": [{"role": "user", "content": "%s"}]}\n{"prompt": "%s"}\n' "$story" "$story" >"$work/chats.jsonl" &&
+        "$graft" generate --model "$work/chat" --input "$work/chats.jsonl" --chat --max-new-tokens 60 --quiet >"$work/chat.jsonl" &&
+        "$graft" generate --model "$work/chat" --prompt "$story" --chat --max-new-tokens 60 --quiet >>"$work/chat.jsonl" &&
+        KNOWN="$known" json "$work/chat.jsonl" 'len(lines) == 3 and all(l == lines[0] and l["text"].startswith(__import__("os").environ["KNOWN"]) for l in lines)'
+}
+claim "messages, and prompts with --chat, go through the chat template" chats
 
 back_and_forth() {
     "$graft" tokenize --model "$base" --text "Hello there, Hugo." >"$work/ids.jsonl" && "$graft" detokenize --model "$base" --input "$work/ids.jsonl" >"$work/text.jsonl" &&

@@ -1,5 +1,5 @@
 """JSON lines: as JSON, as records of a format, and as what is scored, generated, tokenized."""
-from good import DETOKENIZE, EVALUATE, GENERATE, SCORE, TEXTS, TOKENS, TRAIN, write
+from good import DETOKENIZE, EVALUATE, GENERATE, SCORE, TEXTS, TOKENS, TRAIN, nothing, write
 
 GOOD = '{"instruction": "a", "context": "", "response": "b"}'
 
@@ -22,6 +22,17 @@ def texts(content):
 
 def prompts(content):
     return write("prompts.jsonl", content)
+
+
+CHAT = '{"messages": [{"role": "user", "content": "a"}]}'
+
+
+def chats(template, content):
+    """A chat template in the model folder, and messages for it."""
+    def spoil(folder):
+        write("base/chat_template.jinja", template)(folder)
+        prompts(content)(folder)
+    return spoil
 
 
 ROWS = (
@@ -162,12 +173,30 @@ ROWS = (
     ("a text to score that is cut", TEXTS, texts('{"text": "a"}\n{"text": "b'),
      "texts.jsonl:2:11 | premature end of input near '\"b' | the text ends too early: the file may be cut off, or a…"),
     # what is continued
-    ("no prompt", GENERATE, prompts('{"text": "a"}'), "prompts.jsonl:1 | nothing to continue | give \"prompt\" or \"ids\""),
+    ("no prompt", GENERATE, prompts('{"text": "a"}'), "prompts.jsonl:1 | nothing to continue | give \"prompt\", \"messages\" or \"ids\""),
     ("a prompt beside ids", GENERATE, prompts('{"prompt": "a", "ids": [5]}'),
      "prompts.jsonl:1 | both \"prompt\" and \"ids\" are given | keep one of them, or make two lines of it"),
-    ("a prompt that is a list of messages", GENERATE, prompts('{"messages": [{"role": "user", "content": "a"}]}'),
-     "prompts.jsonl:1 | nothing to continue | give \"prompt\" or \"ids\""),
-    ("a prompt of no ids", GENERATE, prompts('{"ids": []}'), "prompts.jsonl:1 | nothing to continue | give \"prompt\" or \"ids\""),
+    ("messages beside a prompt", GENERATE, prompts('{"prompt": "a", "messages": []}'),
+     "prompts.jsonl:1 | both \"messages\" and \"prompt\" are given | keep one of them, or make two lines of it"),
+    ("messages for a model without a chat template", GENERATE, prompts('{"messages": [{"role": "user", "content": "a"}]}'),
+     "base | no chat template | a model tuned for conversations has one in…"),
+    ("a chat with a model without a chat template", "generate --quiet --model base --prompt a --chat", nothing,
+     "base | no chat template | a model tuned for conversations has one in…"),
+    ("messages that are none", GENERATE, chats('{{ 1 }}', '{"messages": {"role": "user"}}'),
+     "prompts.jsonl:1: messages | no list with at least one message | give [{\"role\": \"user\", \"content\": \"...\"}, ...]"),
+    ("a message without a role", GENERATE, chats('{{ 1 }}', '{"messages": [{"role": "user"}, {"content": "a"}]}'),
+     "prompts.jsonl:1: messages[1] | no object with a text 'role' | give {\"role\": \"user\", \"content\": \"...\"}"),
+    ("messages that the template refuses", GENERATE, chats("{{ raise_exception('Only one.') }}", CHAT),
+     "prompts.jsonl:1: base/chat_template.jinja:1:19 | the template refuses the conversation: Only one. | change the conversation, or use a template that takes it"),
+    ("a chat template without end", GENERATE, chats("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", CHAT),
+     "prompts.jsonl:1: base/chat_template.jinja:1:19 | blocks, macros and expressions inside each other, deeper than 400 | look for a macro that calls…"),
+    ("a chat template of nothing", GENERATE, chats("", CHAT), "prompts.jsonl:1 | the chat template makes no text of it | give messages with content"),
+    ("a chat template that is not UTF-8", GENERATE, chats(b"a\xff", CHAT), "base/chat_template.jinja | byte 1 of the template is not UTF-8 | save the file as UTF-8"),
+    ("a chat template that is not Jinja", GENERATE, chats("{{ messages[0]\n}", CHAT),
+     "base/chat_template.jinja:2:1 | '}' closes nothing | close the brackets that are open, in their order"),
+    ("a chat template with a filter that graft does not know", GENERATE, chats("a\n  {{ messages | urlize }}", CHAT),
+     "base/chat_template.jinja:2:17 | filter 'urlize' is not supported | graft knows those that published templates use"),
+    ("a prompt of no ids", GENERATE, prompts('{"ids": []}'), "prompts.jsonl:1 | nothing to continue | give \"prompt\", \"messages\" or \"ids\""),
     ("a prompt of ids outside the vocabulary", GENERATE, prompts('{"ids": [997]}'),
      "prompts.jsonl:1 | 'ids[0]' is 997 | it must be an integer from 0 to 996"),
     # what is decoded
