@@ -158,11 +158,12 @@ static enum status render_first(const struct chat_template *chat_template, struc
         made = json_array_append(messages, json_array_get(chat->messages, i)) == 0;
     first.messages = messages;
     first.add_generation_prompt = prompt;
-    enum status status = made ? render(chat_template, arena, &first, out, err) : fail_with(err, NO_MEMORY, "no memory for %zu messages", "", count);
+    enum status status = made ? render(chat_template, arena, &first, out, err)
+                              : fail_with(err, NO_MEMORY, "no memory for %zu messages", "use a machine with more memory", count);
     json_decref(messages);
     if (status == BAD_DATA) {
         char where[80];
-        snprintf(where, sizeof where, "its first %zu messages alone, to find the assistant's turns", count);
+        snprintf(where, sizeof where, "messages[:%zu] alone, to find the assistant's turns", count);
         place_failure(err, where);
         return cure_with(err, "put {%% generation %%} and {%% endgeneration %%} around what the template prints for the assistant");
     }
