@@ -1,9 +1,7 @@
-/* The merging. Words repeat within a text, so the parts of a word are remembered for the length of one call. */
+/* The merging. */
 #include "tokenizer/bpe_model.h"
 
 #include <string.h>
-
-enum { LONGEST_REMEMBERED = 64, MOST_REMEMBERED = 1 << 15 };
 
 struct symbol {
     int32_t id; /* -1: merged into its left neighbour */
@@ -17,12 +15,6 @@ struct candidate {
     int32_t id; /* what the merge would give */
 };
 
-struct remembered {
-    uint32_t begin, length; /* of the word, in the passage; length 0: free */
-    size_t first;           /* part */
-    uint32_t count;
-};
-
 struct work {
     const struct bpe *bpe;
     struct arena *scratch;
@@ -31,8 +23,6 @@ struct work {
     struct candidate *heap;
     size_t heap_count, heap_capacity;
     char *affixed; /* a character between prefix and suffix */
-    struct remembered *remembered;
-    uint32_t mask;
 };
 
 const struct merge *bpe_merge(const struct bpe *bpe, int32_t left, int32_t right)
@@ -196,24 +186,15 @@ static enum status add_characters(struct work *work, const char *piece, uint32_t
     return OK;
 }
 
-static void add_part(struct work *work, struct parts *parts, struct part part)
+static enum status encode(void *state, const char *bytes, struct piece piece, struct parts *parts, struct error *err)
 {
-    if (parts->count == parts->capacity) {
-        size_t capacity = parts->capacity ? parts->capacity * 2 : 256;
-        parts->part = arena_grow(work->scratch, parts->part, parts->count, capacity, sizeof part);
-        parts->capacity = capacity;
-    }
-    parts->part[parts->count++] = part;
-}
-
-static enum status encode_piece(struct work *work, const char *bytes, struct piece piece, struct parts *parts, struct error *err)
-{
+    struct work *work = state;
     const struct bpe *bpe = work->bpe;
     uint32_t length = piece.end - piece.begin;
     if (bpe->ignore_merges) {
         int32_t id = vocabulary_find(&bpe->vocabulary, bytes + piece.begin, length);
         if (id >= 0) {
-            add_part(work, parts, (struct part){ id, piece.begin, piece.end });
+            parts_add(parts, (struct part){ id, piece.begin, piece.end });
             return OK;
         }
     }
@@ -221,55 +202,17 @@ static enum status encode_piece(struct work *work, const char *bytes, struct pie
     merge_all(work);
     for (int32_t i = 0; i < work->count; i++)
         if (work->symbol[i].id >= 0)
-            add_part(work, parts, (struct part){ work->symbol[i].id, piece.begin + work->symbol[i].begin, piece.begin + work->symbol[i].end });
+            parts_add(parts, (struct part){ work->symbol[i].id, piece.begin + work->symbol[i].begin, piece.begin + work->symbol[i].end });
     return OK;
 }
 
-/* Takes the parts of an equal word seen before; false: encode it, and remember where its parts will be. */
-static bool recall(struct work *work, const char *bytes, struct piece piece, struct parts *parts, struct remembered **place)
+static void *begin(const struct model *model, struct arena *scratch)
 {
-    uint32_t length = piece.end - piece.begin;
-    *place = NULL;
-    if (length > LONGEST_REMEMBERED)
-        return false;
-    struct remembered *word = &work->remembered[hash_text(bytes + piece.begin, length) & work->mask];
-    if (word->length != length || memcmp(bytes + word->begin, bytes + piece.begin, length) != 0) {
-        *place = word;
-        return false;
-    }
-    for (uint32_t i = 0; i < word->count; i++) {
-        struct part part = parts->part[word->first + i];
-        part.begin += piece.begin - word->begin;
-        part.end += piece.begin - word->begin;
-        add_part(work, parts, part);
-    }
-    word->first = parts->count - word->count; /* the newer copy is the one in the processor's cache, and may be as good as any */
-    word->begin = piece.begin;
-    return true;
+    struct work *work = NEW(scratch, struct work);
+    const struct bpe *bpe = model->state;
+    *work = (struct work){ .bpe = bpe, .scratch = scratch };
+    work->affixed = arena_alloc(scratch, (size_t)bpe->prefix_length + bpe->suffix_length + 4);
+    return work;
 }
 
-enum status bpe_encode(const struct bpe *bpe, struct arena *scratch, const struct passage *passage, struct parts *parts, struct error *err)
-{
-    struct work work = { .bpe = bpe, .scratch = scratch };
-    uint32_t slots = 64;
-    while (slots < MOST_REMEMBERED && slots < passage->count)
-        slots *= 2;
-    work.remembered = NEW_ARRAY(scratch, slots, struct remembered);
-    work.mask = slots - 1;
-    work.affixed = arena_alloc(scratch, (size_t)bpe->prefix_length + bpe->suffix_length + 4);
-    for (uint32_t i = 0; i < passage->count; i++) {
-        struct piece piece = passage->piece[i];
-        struct remembered *place;
-        if (piece.id >= 0) {
-            add_part(&work, parts, (struct part){ piece.id, i, i });
-            continue;
-        }
-        if (recall(&work, passage->bytes, piece, parts, &place))
-            continue;
-        size_t first = parts->count;
-        TRY(encode_piece(&work, passage->bytes, piece, parts, err));
-        if (place)
-            *place = (struct remembered){ piece.begin, piece.end - piece.begin, first, (uint32_t)(parts->count - first) };
-    }
-    return OK;
-}
+const struct model_kind model_bpe = { .type = "BPE", .read = bpe_read, .begin = begin, .encode = encode };

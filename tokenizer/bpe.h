@@ -6,27 +6,8 @@
 #ifndef GRAFT_TOKENIZER_BPE_H
 #define GRAFT_TOKENIZER_BPE_H
 
-#include "tokenizer/scan.h"
-#include "tokenizer/stage.h"
-#include "tokenizer/vocabulary.h"
+#include "tokenizer/model.h"
 
-struct bpe;
-
-/* model: the file's model object without vocab and merges, which come as slices. Errors: BAD_FILE. */
-enum status bpe_read(struct bpe **bpe, struct arena *arena, const char *path, const json_t *model, struct slice vocab, struct slice merges,
-                     struct error *err) MUST_USE;
-const struct vocabulary *bpe_vocabulary(const struct bpe *bpe);
-
-/* A token of a passage: bytes [begin, end) of it became id. An added token has begin == end == the number of its piece. */
-struct part {
-    int32_t id;
-    uint32_t begin, end;
-};
-struct parts {
-    struct part *part;
-    size_t count, capacity;
-};
-/* Encodes every piece of the passage, appending to parts (grown in scratch). */
-enum status bpe_encode(const struct bpe *bpe, struct arena *scratch, const struct passage *passage, struct parts *parts, struct error *err) MUST_USE;
+extern const struct model_kind model_bpe;
 
 #endif

@@ -36,6 +36,9 @@ static inline uint32_t merge_slot(const struct bpe *bpe, uint64_t pair)
     return (uint32_t)(mixed >> 32 ^ mixed >> 13) & bpe->merge_mask;
 }
 
+/* model_bpe's reader (see model.h). */
+enum status bpe_read(struct model *model, struct arena *arena, const char *path, const json_t *json, struct slice vocab, struct slice merges,
+                     struct error *err) MUST_USE;
 /* NULL: the two do not merge. */
 const struct merge *bpe_merge(const struct bpe *bpe, int32_t left, int32_t right);
 

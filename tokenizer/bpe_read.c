@@ -1,8 +1,6 @@
 /* Reading a BPE model: options, vocabulary, merges. Everything the merging relies on is checked here. */
 #include "tokenizer/bpe_model.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { LONGEST_AFFIX = 1024 };
@@ -49,12 +47,7 @@ static enum status read_vocabulary(struct bpe *bpe, struct arena *arena, const c
         TRY(scan_string(&scanner, &bytes, &length, err));
         TRY(scan_expect(&scanner, ':', err));
         TRY(scan_id(&scanner, LARGEST_ID, &id, err));
-        if (vocabulary_find(&bpe->vocabulary, bytes, length) >= 0)
-            return fail_with(err, BAD_FILE, "%s: vocab has '%.100s' twice", REPAIR, path, bytes);
-        const struct entry *same = vocabulary_at(&bpe->vocabulary, id);
-        if (same)
-            return fail_with(err, BAD_FILE, "%s: vocab gives id %" PRId32 " to '%.100s' and to '%.100s'", REPAIR, path, id, same->bytes, bytes);
-        vocabulary_add(&bpe->vocabulary, bytes, length, id);
+        TRY(model_add_token(&bpe->vocabulary, path, bytes, length, id, err));
     }
     if (bpe->vocabulary.count > 0)
         TRY(scan_expect(&scanner, '}', err));
@@ -67,10 +60,7 @@ static void set_tables(struct bpe *bpe)
         char bytes[4];
         bpe->character[code] = vocabulary_find(&bpe->vocabulary, bytes, (uint32_t)utf8_encode(code, bytes));
     }
-    for (unsigned byte = 0; byte < COUNT(bpe->byte); byte++) {
-        char name[8];
-        bpe->byte[byte] = vocabulary_find(&bpe->vocabulary, name, (uint32_t)snprintf(name, sizeof name, "<0x%02X>", byte));
-    }
+    model_byte_ids(&bpe->vocabulary, bpe->byte);
     bpe->unknown = bpe->unknown_text ? vocabulary_find(&bpe->vocabulary, bpe->unknown_text, (uint32_t)strlen(bpe->unknown_text)) : -1;
 }
 
@@ -167,15 +157,13 @@ static void build_table(struct bpe *bpe, struct arena *arena, const struct merge
     }
 }
 
-enum status bpe_read(struct bpe **out, struct arena *arena, const char *path, const json_t *model, struct slice vocab, struct slice merges, struct error *err)
+enum status bpe_read(struct model *model, struct arena *arena, const char *path, const json_t *json, struct slice vocab, struct slice merges, struct error *err)
 {
     struct bpe *bpe = NEW(arena, struct bpe);
     const char *where = arena_print(arena, "%s: model BPE", path);
-    if (!vocab.bytes || !merges.bytes)
-        return fail_with(err, BAD_FILE, "%s: '%s' is missing", REPAIR, where, vocab.bytes ? "merges" : "vocab");
-    if (!json_is_null(json_object_get(model, "vocab")) || !json_is_null(json_object_get(model, "merges")))
-        return fail_with(err, BAD_FILE, "%s: vocab or merges is spelled in an unusual way", "write the keys without escapes", where);
-    TRY(read_options(bpe, arena, where, model, err));
+    TRY(model_need(json, where, "vocab", vocab, err));
+    TRY(model_need(json, where, "merges", merges, err));
+    TRY(read_options(bpe, arena, where, json, err));
     TRY(read_vocabulary(bpe, arena, path, vocab, err));
     set_tables(bpe);
     struct merges list = { .arena = arena_create_like(arena) };
@@ -183,11 +171,7 @@ enum status bpe_read(struct bpe **out, struct arena *arena, const char *path, co
     if (status == OK)
         build_table(bpe, arena, &list);
     arena_destroy(list.arena);
-    *out = bpe;
+    model->state = bpe;
+    model->vocabulary = &bpe->vocabulary;
     return status;
-}
-
-const struct vocabulary *bpe_vocabulary(const struct bpe *bpe)
-{
-    return &bpe->vocabulary;
 }

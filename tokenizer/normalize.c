@@ -270,3 +270,20 @@ void run_strip_accents(struct passages *passages)
 {
     run_characters(passages, drop_mark);
 }
+
+/* Controls vanish; ends of lines, marks of direction, the replacement character and SentencePiece's own mark become spaces. */
+static int tidy(uint32_t code, char out[8])
+{
+    if (within(code, 0x01, 0x08) || code == 0x0B || within(code, 0x0E, 0x1F) || code == 0x7F || code == 0x8F || code == 0x9F)
+        return 0;
+    if (!within(code, 0x09, 0x0D) && code != 0x1680 && !within(code, 0x200B, 0x200F) && !within(code, 0x2028, 0x2029) && code != 0x2581 && code != 0xFEFF &&
+        code != 0xFFFD)
+        return -1;
+    out[0] = ' ';
+    return 1;
+}
+
+void run_nmt(struct passages *passages)
+{
+    run_characters(passages, tidy);
+}

@@ -1,4 +1,5 @@
 /* Running the stages, and those of them that need neither patterns nor tables. */
+#include "tokenizer/charsmap.h"
 #include "tokenizer/stage.h"
 
 #include <string.h>
@@ -124,6 +125,12 @@ enum status stages_run(const struct stages *stages, struct passages *passages, s
             break;
         case STRIP_ACCENTS:
             run_strip_accents(passages);
+            break;
+        case CHARSMAP:
+            charsmap_run(stage->charsmap, passages);
+            break;
+        case NMT:
+            run_nmt(passages);
             break;
         case STRIP:
             run_strip(stage, passages);

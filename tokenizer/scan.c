@@ -2,6 +2,9 @@
 #include "tokenizer/scan.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_blank(char c)
@@ -221,6 +224,68 @@ enum status scan_id(struct scanner *scanner, int64_t largest, int32_t *id, struc
                          scanner->where, scanner->line + count_lines(scanner->begin, scanner->at), largest);
     scanner->at = at;
     *id = (int32_t)value;
+    return OK;
+}
+
+/* Decimal digits as far as they fit; *places counts those that did not. Returns the place behind all of them. */
+static const char *take_digits(const char *at, const char *end, uint64_t *value, int64_t *taken, int64_t *places)
+{
+    for (; at < end && *at >= '0' && *at <= '9'; at++) {
+        uint64_t digit = (uint64_t)(*at - '0');
+        if (*places > 0 || *value > (UINT64_MAX - digit) / 10) {
+            ++*places;
+            continue;
+        }
+        *value = *value * 10 + digit;
+        ++*taken;
+    }
+    return at;
+}
+
+/* value * 10^exponent, in the steps of the Python package. */
+static double scaled(uint64_t value, int64_t exponent)
+{
+    double result = (double)value;
+    char power[32];
+    for (; exponent < -308 && result != 0; exponent += 308)
+        result /= 1e308;
+    if (result == 0 || exponent == 0)
+        return result;
+    snprintf(power, sizeof power, "1e%d", exponent > 308 ? 309 : (int)llabs(exponent));
+    return exponent > 0 ? result * strtod(power, NULL) : result / strtod(power, NULL);
+}
+
+enum status scan_score(struct scanner *scanner, double *score, struct error *err)
+{
+    scanner->at = skip_blank(scanner->at, scanner->end);
+    const char *at = scanner->at, *end = scanner->end;
+    uint64_t value = 0, power = 0;
+    int64_t taken = 0, skipped = 0, behind = 0, ignored = 0, sign = 1;
+    bool negative = at < end && *at == '-';
+    const char *whole = at += negative, *fraction;
+    at = take_digits(at, end, &value, &taken, &skipped);
+    bool good = at > whole && (*whole != '0' || at == whole + 1);
+    int64_t exponent = skipped;
+    if (good && at < end && *at == '.') {
+        fraction = ++at;
+        at = take_digits(at, end, &value, &behind, &skipped);
+        good = at > fraction;
+        exponent -= behind;
+    }
+    if (good && at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        sign = at < end && *at == '-' ? -1 : 1;
+        at += at < end && (*at == '-' || *at == '+');
+        fraction = at;
+        at = take_digits(at, end, &power, &taken, &ignored);
+        good = at > fraction;
+        exponent += sign * (int64_t)(power > 1 << 30 ? 1 << 30 : power);
+    }
+    double result = good ? scaled(value, exponent) : INFINITY;
+    if (!isfinite(result))
+        return malformed(scanner, "a finite number", err);
+    scanner->at = at;
+    *score = negative ? -result : result;
     return OK;
 }
 

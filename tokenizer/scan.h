@@ -37,6 +37,9 @@ enum status scan_expect(struct scanner *scanner, char c, struct error *err) MUST
 enum status scan_string(struct scanner *scanner, const char **bytes, uint32_t *length, struct error *err) MUST_USE;
 /* An integer in [0, largest]. */
 enum status scan_id(struct scanner *scanner, int64_t largest, int32_t *id, struct error *err) MUST_USE;
+/* A finite number, as the Python package reads it: it takes the first 19 or so digits as a whole number and multiplies or divides that by a
+ * power of ten, which now and then is not the nearest double. */
+enum status scan_score(struct scanner *scanner, double *score, struct error *err) MUST_USE;
 /* Nothing but white space may be left. */
 enum status scan_end(struct scanner *scanner, struct error *err) MUST_USE;
 

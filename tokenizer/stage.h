@@ -18,6 +18,8 @@ enum stage_kind {
     STRIP,         /* white space at the ends of the piece */
     PREFIX,        /* `content` in front of the piece */
     REPLACE,       /* every match by `content` */
+    CHARSMAP,      /* SentencePiece's own map, see charsmap.h */
+    NMT,           /* control characters removed or made spaces */
     BYTES,         /* every byte by its printable stand-in */
     /* cut */
     CUT, /* at matches of the pattern, or at characters of the class */
@@ -33,6 +35,7 @@ struct stage {
     bool unless_there, only_at_start; /* PREFIX: not if the piece begins with it; only where the original text begins */
     const char *content;              /* PREFIX, REPLACE */
     uint32_t length;                  /* of content */
+    const struct charsmap *charsmap;  /* CHARSMAP */
     const struct pattern *pattern;    /* REPLACE; CUT if class is BY_PATTERN */
     enum character_class class;       /* CUT */
     enum behaviour behaviour;         /* CUT */
@@ -71,6 +74,7 @@ enum status component_pattern(struct arena *arena, const json_t *json, const cha
 void run_unicode_form(const struct stage *stage, struct passages *passages);
 void run_lowercase(struct passages *passages);
 void run_strip_accents(struct passages *passages);
+void run_nmt(struct passages *passages);
 bool is_white_space(uint32_t code);
 bool is_numeric(uint32_t code);
 bool is_punctuation(uint32_t code);

@@ -3,6 +3,7 @@
  * A component of the file is a row: its type, the keys it may have, the function that turns it into stages. Keys that graft does not
  * know are refused like types it does not know: a key of a newer version may change what the component does.
  */
+#include "tokenizer/charsmap.h"
 #include "tokenizer/stage.h"
 
 #include <string.h>
@@ -151,6 +152,15 @@ static enum status read_replace(struct reader *reader, const json_t *json, const
     return add_stage(reader->stages, stage, where, err);
 }
 
+static enum status read_precompiled(struct reader *reader, const json_t *json, const char *where, struct error *err)
+{
+    struct stage stage = { .kind = CHARSMAP };
+    const char *base64;
+    TRY(need_text(json, where, "precompiled_charsmap", &base64, err));
+    TRY(charsmap_read(&stage.charsmap, reader->stages->arena, where, base64, err));
+    return add_stage(reader->stages, stage, where, err);
+}
+
 static enum status read_byte_level(struct reader *reader, const json_t *json, const char *where, struct error *err)
 {
     struct stage prefix = { .kind = PREFIX, .unless_there = true }, cut = { .kind = CUT, .behaviour = ISOLATED };
@@ -221,6 +231,19 @@ static enum status read_split(struct reader *reader, const json_t *json, const c
     return add_stage(reader->stages, stage, where, err);
 }
 
+static enum status read_delimiter(struct reader *reader, const json_t *json, const char *where, struct error *err)
+{
+    struct stage stage = { .kind = CUT, .behaviour = REMOVED };
+    const char *delimiter;
+    uint32_t code;
+    TRY(need_text(json, where, "delimiter", &delimiter, err));
+    size_t length = strlen(delimiter);
+    if (length == 0 || utf8_decode(delimiter, length, &code) != (int)length)
+        return fail_with(err, BAD_FILE, "%s: delimiter '%.100s' is not one character", REPAIR, where, delimiter);
+    TRY(pattern_compile(reader->stages->patterns, reader->stages->arena, where, delimiter, length, true, &stage.pattern, err));
+    return add_stage(reader->stages, stage, where, err);
+}
+
 static enum status read_digits(struct reader *reader, const json_t *json, const char *where, struct error *err)
 {
     bool individual = false;
@@ -265,6 +288,9 @@ static const struct component normalizer[] = {
     { "Strip", "strip_left strip_right", read_strip, { 0 } },
     { "Prepend", "prepend", read_prepend, { 0 } },
     { "Replace", "pattern content", read_replace, { 0 } },
+    { "Precompiled", "precompiled_charsmap", read_precompiled, { 0 } },
+    { "Nmt", "", read_plain, { .kind = NMT } },
+    { "ByteLevel", "", read_plain, { .kind = BYTES } },
 };
 
 static const struct component pretokenizer[] = {
@@ -272,6 +298,7 @@ static const struct component pretokenizer[] = {
     { "ByteLevel", "add_prefix_space trim_offsets use_regex", read_byte_level, { 0 } },
     { "Metaspace", "replacement add_prefix_space prepend_scheme split str_rep", read_metaspace, { 0 } },
     { "Split", "pattern behavior invert", read_split, { 0 } },
+    { "CharDelimiterSplit", "delimiter", read_delimiter, { 0 } },
     { "Digits", "individual_digits", read_digits, { 0 } },
     { "Punctuation", "behavior", read_punctuation, { 0 } },
     { "Whitespace", "", read_whitespace, { 0 } },

@@ -2,8 +2,8 @@
 #include "tokenizer/tokenizer.h"
 #include "common/files.h"
 #include "tokenizer/added.h"
-#include "tokenizer/bpe.h"
 #include "tokenizer/decode.h"
+#include "tokenizer/model.h"
 #include "tokenizer/postprocess.h"
 #include "tokenizer/special.h"
 
@@ -16,7 +16,7 @@ struct tokenizer {
     struct arena *arena;
     struct pattern *patterns;
     struct stages normalizer, pretokenizer;
-    struct bpe *bpe;
+    struct model model;
     struct added added;
     struct template template;
     struct decoder decoder;
@@ -24,18 +24,6 @@ struct tokenizer {
     int64_t size;
     char hash[65];
 };
-
-/* Old files name no type; only a BPE has merges. */
-static enum status read_model(struct tokenizer *tokenizer, const char *path, const json_t *model, struct slice vocab, struct slice merges, struct error *err)
-{
-    const char *type = NULL;
-    if (!json_is_object(model))
-        return fail_with(err, BAD_FILE, "%s: model is missing or not an object", "is this a tokenizer.json?", path);
-    TRY(json_get_text(model, path, "type", &type, err));
-    if (type ? strcmp(type, "BPE") != 0 : !merges.bytes)
-        return component_unknown(arena_print(tokenizer->arena, "%s: model", path), type ? type : "null", "graft reads BPE models", err);
-    return bpe_read(&tokenizer->bpe, tokenizer->arena, path, model, vocab, merges, err);
-}
 
 static enum status read_components(struct tokenizer *tokenizer, const char *path, const json_t *json, struct slice vocab, struct slice merges,
                                    struct error *err)
@@ -51,8 +39,8 @@ static enum status read_components(struct tokenizer *tokenizer, const char *path
     tokenizer->normalizer = tokenizer->pretokenizer = (struct stages){ .arena = arena, .patterns = &tokenizer->patterns, .path = path };
     TRY(normalizer_read(&tokenizer->normalizer, json_object_get(json, "normalizer"), err));
     TRY(pretokenizer_read(&tokenizer->pretokenizer, json_object_get(json, "pre_tokenizer"), err));
-    TRY(read_model(tokenizer, path, json_object_get(json, "model"), vocab, merges, err));
-    const struct vocabulary *model = bpe_vocabulary(tokenizer->bpe);
+    TRY(model_read(&tokenizer->model, arena, path, json_object_get(json, "model"), vocab, merges, err));
+    const struct vocabulary *model = tokenizer->model.vocabulary;
     TRY(added_read(&tokenizer->added, arena, path, json_object_get(json, "added_tokens"), model, &tokenizer->normalizer, err));
     tokenizer->size = model->size > tokenizer->added.vocabulary.size ? model->size : tokenizer->added.vocabulary.size;
     TRY(postprocessor_read(&tokenizer->template, arena, path, json_object_get(json, "post_processor"), tokenizer->size, err));
@@ -143,7 +131,7 @@ static enum status encode(const struct tokenizer *tokenizer, struct arena *arena
     TRY(stages_run(&tokenizer->normalizer, &passages, err));
     added_cut(&tokenizer->added, tokenizer->added.normalized, &passages);
     TRY(stages_run(&tokenizer->pretokenizer, &passages, err));
-    TRY(bpe_encode(tokenizer->bpe, scratch, passages.now, &parts, err));
+    TRY(model_encode(&tokenizer->model, scratch, passages.now, &parts, err));
     write_tokens(tokenizer, arena, passages.now, &parts, length, special, out);
     return OK;
 }
@@ -167,7 +155,7 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, struct arena *ar
 static const struct entry *entry_of(const struct tokenizer *tokenizer, int64_t id)
 {
     const struct entry *entry = vocabulary_at(&tokenizer->added.vocabulary, id);
-    return entry ? entry : vocabulary_at(bpe_vocabulary(tokenizer->bpe), id);
+    return entry ? entry : vocabulary_at(tokenizer->model.vocabulary, id);
 }
 
 struct token_stream {
@@ -228,7 +216,7 @@ int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token)
 {
     uint32_t length = (uint32_t)strlen(token);
     int32_t id = vocabulary_find(&tokenizer->added.vocabulary, token, length);
-    return id >= 0 ? id : vocabulary_find(bpe_vocabulary(tokenizer->bpe), token, length);
+    return id >= 0 ? id : vocabulary_find(tokenizer->model.vocabulary, token, length);
 }
 
 int64_t tokenizer_size(const struct tokenizer *tokenizer)

@@ -28,7 +28,7 @@ static const struct refused {
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\\ud800\":0},\"merges\":[]}}", "escape" },
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"new\":1}}", "unknown key 'new'" },
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"voc\\u0061b\":{\"b\":0},\"merges\":[]}}", "tokenizer.json" },
-    { "{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"\"}," MODEL "}", "normalizer: type 'Precompiled'" },
+    { "{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"\"}," MODEL "}", "precompiled_charsmap of 0 bytes" },
     { "{\"normalizer\":{\"type\":\"Strip\",\"strip_left\":true}," MODEL "}", "normalizer Strip: 'strip_right' is missing" },
     { "{\"normalizer\":{\"type\":\"NFC\",\"form\":1}," MODEL "}", "normalizer NFC: unknown key 'form'" },
     { "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Glob\":\"*\"},\"content\":\"\"}," MODEL "}", "neither {\"String\"" },
