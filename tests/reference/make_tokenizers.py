@@ -6,9 +6,11 @@ A line is {"name", "file": a whole tokenizer.json, "cases": [{text, ids, ids_spe
 learned across the cuts of its own pre-tokenizer, so that a wrong cut shows in the ids. Made with tokenizers 0.23.3.
 """
 
+import base64
 import gzip
 import json
 import random
+import struct
 import sys
 
 from tokenizers import Tokenizer, models, trainers
@@ -74,6 +76,33 @@ def replace(content, **pattern):
 def strip(left, right):
     return {"type": "Strip", "strip_left": left, "strip_right": right}
 
+
+def charsmap(rules):
+    """A Darts-clone double array over `rules` (text: replacement) as SentencePiece's trainer packs it, base64."""
+    children, texts, units = {}, b"", {}
+    for text, becomes in sorted(rules.items()):
+        key = text.encode()
+        for depth, byte in enumerate(key):
+            children.setdefault(key[:depth], set()).add(byte)
+        children.setdefault(key, set()).add(0)
+        rules = dict(rules, **{text: len(texts)})
+        texts += becomes.encode() + b"\0"
+    units[0] = 0
+    waiting = [(b"", 0)]
+    while waiting:
+        key, place = waiting.pop()
+        start = next(start for start in range(1, 1 << 20) if all(start ^ byte not in units for byte in children[key]))
+        units[place] |= (place ^ start) << 10 | (1 << 8 if 0 in children[key] else 0)
+        for byte in children[key]:
+            units[start ^ byte] = byte if byte else 1 << 31 | rules[key.decode()]
+            waiting += [(key + bytes([byte]), start ^ byte)] if byte else []
+    packed = struct.pack("<%dI" % (max(units) + 1), *(units.get(place, 0) for place in range(max(units) + 1)))
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(struct.pack("<I", len(packed)) + packed + texts).decode()}
+
+
+RULES = {"\n": " ", "\r": " ", "\t": " ", "\u00a0": " ", "\u2003": " ", "\u3000": " ", "\u200b": "", "\ufeff": "", "ﬁ": "fi", "①": "1", "㌔": "キロ",
+         "Ａ": "A", "a\u0301": "á", "e\u0301": "é", "i\u0308": "ï", "\u0301": "'", "½": "1/2", "é": "e\u0301", "\x1c": "", "ΣΑ": "σα", "👍": "+"}
+PRECOMPILED = charsmap(RULES)
 
 LLAMA_NORMALIZER = sequence("normalizers", {"type": "Prepend", "prepend": "▁"}, replace("▁", String=" "))
 LLAMA_DECODER = sequence("decoders", replace(" ", String="▁"), {"type": "ByteFallback"}, {"type": "Fuse"},
@@ -159,6 +188,20 @@ def configurations():
                               model={"unk_token": "<unk>"})
 
 
+    cuts = sequence("pretokenizers", {"type": "WhitespaceSplit"}, metaspace())
+    for scores in ("ties", "positive", "digits"):
+        for fallback in (False, True):
+            yield f"unigram {scores} {fallback}", base(model={"type": "Unigram", "scores": scores, "byte_fallback": fallback}, decoder=LLAMA_DECODER, added_tokens=TOKENS[:2])
+    yield "unigram t5", base(normalizer=PRECOMPILED, pre_tokenizer=cuts, decoder=metaspace(), added_tokens=TOKENS, post_processor=template([], ["</s>"]),
+                             model={"type": "Unigram", "scores": "digits"})
+    yield "unigram spaces", base(normalizer=sequence("normalizers", {"type": "Nmt"}, {"type": "NFKC"}, replace(" ", Regex=" {2,}")), pre_tokenizer=metaspace(),
+                                 decoder=metaspace(), model={"type": "Unigram", "scores": "ties"})
+    for kind in ("Nmt", "ByteLevel"):
+        yield f"normalizer {kind}", base(normalizer={"type": kind}, pre_tokenizer=metaspace("first"), decoder=metaspace("first"), added_tokens=TOKENS)
+    yield "charsmap", base(normalizer=PRECOMPILED, model={"unk_token": "<unk>"}, added_tokens=TOKENS)
+    yield "delimiter", base(pre_tokenizer={"type": "CharDelimiterSplit", "delimiter": "a"}, model={"unk_token": "<unk>"})
+
+
 def process(tokenizer, text):
     """The text as the model would see it, its cuts forgotten."""
     if tokenizer.normalizer:
@@ -169,7 +212,8 @@ def process(tokenizer, text):
 def complete(file):
     """Learns a vocabulary, numbers the added tokens, fills in ids of the post-processor."""
     model = file["model"]
-    bare = dict(file, added_tokens=[], post_processor=None, model=dict(model, unk_token=None))
+    scores = model.pop("scores", None)
+    bare = dict(file, added_tokens=[], post_processor=None, model=dict(model, type="BPE", unk_token=None))
     corpus = [text for text in (process(Tokenizer.from_str(json.dumps(bare)), text) for text in TEXTS) if text] * 2
     affixes = {key: model[key] for key in ("continuing_subword_prefix", "end_of_word_suffix") if model[key]}
     learner = Tokenizer(models.BPE(**affixes))
@@ -186,11 +230,22 @@ def complete(file):
     model["merges"] = learned["merges"] if len(vocab) % 2 else [" ".join(pair) for pair in learned["merges"] if " " not in "".join(pair)]
     if isinstance(model["merges"][0], str):
         model["merges"] = [pair for pair in model["merges"] if pair.count(" ") == 1]
+    if scores:
+        vocab = list(model["vocab"])
+        file["model"] = {"type": "Unigram", "unk_id": 3, "vocab": list(zip(vocab, scored(vocab, scores))), "byte_fallback": model["byte_fallback"]}
     ids = {}
     for token in file["added_tokens"]:
         token["id"] = ids[token["content"]] = model["vocab"].get(token["content"], len(vocab) + len(ids))
     fill(file["post_processor"], ids)
     return file
+
+
+def scored(vocab, kind):
+    """ties: many paths are equally good; positive: unknown characters are worth something, so several may spell a token; digits: more than a double holds."""
+    chooser = random.Random(7)
+    if kind == "digits":
+        return [-chooser.random() * 12 - 0.1 for _ in vocab]
+    return [float(-len(token)) if kind == "ties" else 200.0 + chooser.randrange(3) - (99 if len(token) > 1 else 0) for token in vocab]
 
 
 def fill(processor, ids):
