@@ -274,8 +274,7 @@ static enum status run_generate(struct cli *cli, const void *options)
             return fail_with(cli->err, BAD_OPTION, "--stop '': empty", "give the text that ends an answer");
     TRY(output_check(o->output, o->force, cli->err));
     enum status status = opened_model(&opened, cli->arena, &o->common, &o->model, cli->err);
-    char *tokenizer = path_join(cli->arena, o->model.model, "tokenizer.json");
-    if (status == OK && (o->prompt || file_exists(tokenizer)))
+    if (status == OK && (o->prompt || tokenizer_exists(cli->arena, o->model.model)))
         status = opened_tokenizer(&opened, o->model.model, "text", cli->err);
     talk.eos_count = opened_eos(&opened, talk.eos);
     if (status == OK)

@@ -5,6 +5,7 @@
 #include "tokenizer/decode.h"
 #include "tokenizer/model.h"
 #include "tokenizer/postprocess.h"
+#include "tokenizer/slow.h"
 #include "tokenizer/special.h"
 
 #include <inttypes.h>
@@ -47,45 +48,83 @@ static enum status read_components(struct tokenizer *tokenizer, const char *path
     return decoder_read(&tokenizer->decoder, arena, path, json_object_get(json, "decoder"), &tokenizer->patterns, err);
 }
 
-/* scratch: for what is only needed while reading. */
-static enum status read_file(struct tokenizer *tokenizer, struct arena *scratch, const char *path, const struct map *map, struct error *err)
+/* Ids come from the order of the tokens, and old folders say which ids they mean. */
+static enum status check_ids(const struct tokenizer *tokenizer, const char *path, const json_t *json, struct error *err)
 {
-    const char *bytes = map->size ? (const char *)map->bytes : "";
+    const json_t *list = json_object_get(json, "added_tokens");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *token = json_array_get(list, i), *id = json_object_get(token, "id");
+        const char *content = json_string_value(json_object_get(token, "content"));
+        if (id && json_integer_value(id) != tokenizer_id(tokenizer, content))
+            return fail_with(err, BAD_FILE, "%s: the files beside it give id %" PRId64 " to '%.100s', which would get %" PRId32,
+                             "the ids of added tokens must go on where the vocabulary ends, without gaps", path, (int64_t)json_integer_value(id), content,
+                             tokenizer_id(tokenizer, content));
+    }
+    return OK;
+}
+
+/* scratch: for what is only needed while reading. */
+static enum status read_text(struct tokenizer *tokenizer, struct arena *scratch, const char *path, const char *bytes, size_t size, bool converted,
+                             struct error *err)
+{
     struct text skeleton;
     struct slice vocab, merges;
     json_t *json = NULL;
-    size_t bad;
-    if (map->size > LARGEST_FILE)
-        return fail_with(err, BAD_FILE, "%s: %zu bytes", "graft reads tokenizers of up to 1 GiB", path, map->size);
-    if (!utf8_valid(bytes, map->size, &bad))
-        return fail_with(err, BAD_FILE, "%s: invalid UTF-8 at byte %zu", "fetch the file again", path, bad);
-    hash_bytes(bytes, map->size, tokenizer->hash);
-    scan_cut(scratch, bytes, map->size, &skeleton, &vocab, &merges);
+    hash_bytes(bytes, size, tokenizer->hash);
+    scan_cut(scratch, bytes, size, &skeleton, &vocab, &merges);
     TRY(json_parse(skeleton.bytes, skeleton.length, path, &json, err));
     enum status status = read_components(tokenizer, path, json, vocab, merges, err);
+    if (status == OK && converted)
+        status = check_ids(tokenizer, path, json, err);
     json_decref(json);
     return status;
+}
+
+static enum status read_file(struct tokenizer *tokenizer, struct arena *scratch, const char *path, struct error *err)
+{
+    struct map map;
+    size_t bad;
+    TRY(map_open(&map, path, err));
+    const char *bytes = map.size ? (const char *)map.bytes : "";
+    enum status status = OK;
+    if (map.size > LARGEST_FILE)
+        status = fail_with(err, BAD_FILE, "%s: %zu bytes", "graft reads tokenizers of up to 1 GiB", path, map.size);
+    else if (!utf8_valid(bytes, map.size, &bad))
+        status = fail_with(err, BAD_FILE, "%s: invalid UTF-8 at byte %zu", "fetch the file again", path, bad);
+    else
+        status = read_text(tokenizer, scratch, path, bytes, map.size, false, err);
+    map_close(&map);
+    return status;
+}
+
+static enum status read_slow(struct tokenizer *tokenizer, struct arena *scratch, const char *path, struct error *err)
+{
+    struct text json = text_new(scratch);
+    TRY(slow_convert(&json, path, err));
+    return read_text(tokenizer, scratch, path, json.bytes, json.length, true, err);
+}
+
+bool tokenizer_exists(struct arena *arena, const char *folder)
+{
+    return file_exists(path_join(arena, folder, "tokenizer.json")) || slow_file(arena, folder);
 }
 
 enum status tokenizer_open(struct tokenizer **out, struct arena *arena, const char *path, struct error *err)
 {
     struct tokenizer *tokenizer = NEW(arena, struct tokenizer);
     struct arena *scratch = arena_create_like(arena);
-    struct map map = { 0 };
     bool is_folder = folder_exists(path);
     const char *file = is_folder ? path_join(arena, path, "tokenizer.json") : arena_text(arena, path, strlen(path));
+    const char *old = is_folder ? slow_file(arena, path) : slow_is_file(path) ? file : NULL;
     *out = NULL;
     tokenizer->arena = arena;
-    enum status status = map_open(&map, file, err);
-    if (status == OK)
-        status = read_file(tokenizer, scratch, file, &map, err);
+    enum status status = old && !(is_folder && file_exists(file)) ? read_slow(tokenizer, scratch, old, err) : read_file(tokenizer, scratch, file, err);
     if (status == OK)
         status = special_ids_read(&tokenizer->special, tokenizer, arena, is_folder ? path : path_folder(arena, path), err);
     if (status == OK)
         *out = tokenizer;
     else
         tokenizer_close(tokenizer);
-    map_close(&map);
     arena_destroy(scratch);
     return status;
 }

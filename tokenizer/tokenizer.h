@@ -1,4 +1,4 @@
-/* A tokenizer.json, id for id as the Python package `tokenizers` reads it.
+/* A tokenizer.json, or the older files it is made from, id for id as the Python package `tokenizers` reads it.
  *
  * Text goes through added tokens, normalizer, pre-tokenizer, model and post-processor, as the file says; ids come back through the decoder.
  * What a file asks for and graft does not know is an error that names it, never a guess. Reading the file is own code (no C library is
@@ -15,11 +15,14 @@
 
 struct tokenizer;
 
-/* path: a folder with tokenizer.json (and, when present, tokenizer_config.json, special_tokens_map.json), or the file itself.
+/* path: a folder with tokenizer.json (and, when present, tokenizer_config.json, special_tokens_map.json), or the file itself. In its place may stand
+ * what such files are made from: a SentencePiece model (tokenizer.model, spiece.model), or vocab.json and merges.txt (see slow.h).
  * truncation and padding of the file are ignored on purpose, and so are add_bos_token and add_eos_token of tokenizer_config.json: the
  * file's post-processor decides. Errors: BAD_FILE naming the component and its value. *tokenizer is NULL after a failure. */
 enum status tokenizer_open(struct tokenizer **tokenizer, struct arena *arena, const char *path, struct error *err) MUST_USE;
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
+/* Whether the folder has one of those files. */
+bool tokenizer_exists(struct arena *arena, const char *folder);
 
 struct token {
     int32_t id;
@@ -66,7 +69,7 @@ int32_t tokenizer_pad(const struct tokenizer *tokenizer);
 /* Whether encoding with special tokens already puts BOS in front / EOS behind. */
 bool tokenizer_adds_bos(const struct tokenizer *tokenizer);
 bool tokenizer_adds_eos(const struct tokenizer *tokenizer);
-/* SHA-256 of tokenizer.json, hex. */
+/* SHA-256 of tokenizer.json, hex; of the one that older files were converted to. */
 const char *tokenizer_hash(const struct tokenizer *tokenizer);
 
 #endif

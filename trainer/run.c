@@ -1,7 +1,6 @@
 /* A training run with everything it owns. */
 #include "trainer/run.h"
 #include "autograd/cpu/gemm.h"
-#include "common/files.h"
 #include "trainer/course.h"
 
 static bool needs_tokenizer(const struct data_settings *data)
@@ -92,7 +91,7 @@ enum status run_open_inference(struct run *run, struct arena *arena, struct devi
     TRY(model_config_read(&run->model_config, arena, run->config.model.path, err));
     if (records && data->evals == 0)
         return fail_with(err, BAD_CONFIG, "%s: data.eval names no source", "list the records to evaluate: {path: .., format: ..}", run->config.path);
-    if (file_exists(path_join(arena, run->config.model.path, "tokenizer.json")) && (!records || needs_tokenizer(data)))
+    if (tokenizer_exists(arena, run->config.model.path) && (!records || needs_tokenizer(data)))
         TRY(tokenizer_open(&run->tokenizer, arena, run->config.model.path, err));
     if (records)
         TRY(dataset_read(&run->eval, arena, data->eval, data->evals, data, run->tokenizer, end_of_sequence(run), run->model_config.vocab, err));

@@ -1,12 +1,13 @@
-/* Published tokenizers, and synthetic ones that make pre-tokenizer mistakes visible, against ids and texts recorded from the Python
- * package `tokenizers`. The records lie outside the project; without them this test is skipped.
+/* Published tokenizers, some of them in their older files too, and synthetic ones that make pre-tokenizer mistakes visible, against ids and texts recorded from
+ * the Python package `tokenizers`. The records lie outside the project; without them this test is skipped.
  */
 #include "common/files.h"
 #include "recorded.h"
 
 #define DATA SHARED_FOLDER "/data/tokenizers/"
 
-/* Differences that are known: characters younger than the Unicode tables of one of the two sides. */
+/* Differences that are known: a row of 79 hyphens, where many paths are equally good and rounding decides. The scores of T5's tokenizer.json are
+ * those of its spiece.model but for the last digit; the Python package, given the latter, splits as graft does. */
 static const struct published {
     const char *name, *file;
     int64_t differences;
@@ -20,6 +21,9 @@ static const struct published {
     { "maykeye_tinyllama_v0", "maykeye_tinyllama_v0", 0 },
     { "llama2", "llama2", 0 },
     { "t5", "t5", 0 },
+    { "llama2", "llama2/tokenizer.model", 0 },
+    { "t5", "t5/spiece.model", 2 },
+    { "codegen_phi1_5", "codegen_phi1_5/vocab.json", 0 },
     { "probe_gpt2", "probe_gpt2", 0 },
     { "probe_neox", "probe_neox", 0 },
     { "probe_falcon", "probe_falcon", 0 },
@@ -123,7 +127,7 @@ static void ids_and_texts_are_those_recorded(void **state)
 {
     struct tally tally[COUNT(published)];
     named(tally);
-    assert_int_equal(replay(*state, "expected_ids.jsonl.gz", tally, compare_record), 9 * 405);
+    assert_int_equal(replay(*state, "expected_ids.jsonl.gz", tally, compare_record), 12 * 405);
     assert_int_equal(replay(*state, "expected_ids_probe.jsonl.gz", tally, compare_record), 4 * 545);
     check_tally(tally, true);
 }
@@ -132,7 +136,7 @@ static void cut_characters_decode_as_recorded_whole_and_streamed(void **state)
 {
     struct tally tally[COUNT(published)];
     named(tally);
-    assert_int_equal(replay(*state, "decode_sequences.jsonl.gz", tally, compare_sequence), 9 * 60);
+    assert_int_equal(replay(*state, "decode_sequences.jsonl.gz", tally, compare_sequence), 12 * 60);
     check_tally(tally, false);
 }
 
