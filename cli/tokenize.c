@@ -4,6 +4,7 @@
 #include "common/json.h"
 #include "tokenizer/tokenizer.h"
 
+#include <omp.h>
 #include <string.h>
 
 struct tokenize_options {
@@ -74,24 +75,68 @@ static enum status decode_line(const struct tokenizer *tokenizer, struct arena *
     return OK;
 }
 
+/* Lines are converted some at a time, by all threads, and written in their order. */
+enum { LINES_AT_ONCE = 256 };
+
+struct converted {
+    json_t *json;
+    int64_t number; /* of its line */
+    struct arena *arena;
+    struct text line;
+    enum status status;
+    struct error err;
+};
+
+static void convert_one(struct converted *one, const struct tokenizer *tokenizer, const struct tokenize_options *o, line_converter *convert)
+{
+    const char *where = arena_print(one->arena, "%s:%lld", o->input, (long long)one->number);
+    one->line = text_new(one->arena);
+    one->status = json_is_object(one->json) ? convert(tokenizer, one->arena, one->json, where, o, &one->line, &one->err)
+                                            : fail_with(&one->err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
+}
+
+/* Reads the next lines and says how many: fewer than LINES_AT_ONCE where the file is over or, with *status, cannot be read on. */
+static int read_some(struct json_lines *lines, const struct cli *cli, struct converted *some, enum status *status, struct error *err)
+{
+    int count = 0;
+    while (count < LINES_AT_ONCE) {
+        struct converted *one = &some[count];
+        *one = (struct converted){ 0 };
+        *status = json_lines_next(lines, &one->json, &one->number, err);
+        if (*status != OK || !one->json)
+            break;
+        one->arena = arena_create_like(cli->arena);
+        count++;
+    }
+    return count;
+}
+
 static enum status convert_lines(struct cli *cli, const struct tokenizer *tokenizer, const struct tokenize_options *o, line_converter *convert,
                                  struct output *out)
 {
     struct json_lines *lines = NULL;
-    enum status status = json_lines_open(&lines, cli->arena, o->input, cli->err);
-    json_t *json = NULL;
-    int64_t number = 0;
-    while (status == OK && (status = json_lines_next(lines, &json, &number, cli->err)) == OK && json) {
-        struct arena *arena = arena_create_like(cli->arena);
-        struct text line = text_new(arena);
-        const char *where = arena_print(arena, "%s:%lld", o->input, (long long)number);
-        status = json_is_object(json) ? convert(tokenizer, arena, json, where, o, &line, cli->err)
-                                      : fail_with(cli->err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
-        if (status == OK)
-            output_write(out, line.bytes, line.length);
-        json_decref(json);
-        arena_destroy(arena);
+    struct converted *some = NEW_ARRAY(cli->arena, LINES_AT_ONCE, struct converted);
+    struct error read_err = { 0 };
+    enum status status = json_lines_open(&lines, cli->arena, o->input, cli->err), read = OK;
+    const int threads = o->common.threads ? (int)o->common.threads : omp_get_max_threads();
+    while (status == OK && read == OK) {
+        const int count = read_some(lines, cli, some, &read, &read_err);
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+        for (int i = 0; i < count; i++)
+            convert_one(&some[i], tokenizer, o, convert);
+        for (int i = 0; i < count; i++) {
+            if (status == OK && (status = some[i].status) != OK)
+                *cli->err = some[i].err;
+            if (status == OK)
+                output_write(out, some[i].line.bytes, some[i].line.length);
+            json_decref(some[i].json);
+            arena_destroy(some[i].arena);
+        }
+        if (count < LINES_AT_ONCE)
+            break;
     }
+    if (status == OK && (status = read) != OK)
+        *cli->err = read_err;
     json_lines_close(lines);
     return status;
 }
