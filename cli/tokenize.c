@@ -1,10 +1,10 @@
 /* graft tokenize, graft detokenize: text to ids and back. */
+#include "autograd/device.h"
 #include "cli/commands.h"
 #include "common/files.h"
 #include "common/json.h"
 #include "tokenizer/tokenizer.h"
 
-#include <omp.h>
 #include <string.h>
 
 struct tokenize_options {
@@ -117,8 +117,11 @@ static enum status convert_lines(struct cli *cli, const struct tokenizer *tokeni
     struct json_lines *lines = NULL;
     struct converted *some = NEW_ARRAY(cli->arena, LINES_AT_ONCE, struct converted);
     struct error read_err = { 0 };
+    struct device device; /* for its threads */
+    TRY(device_open(&device, o->common.device, (int)o->common.threads, cli->err));
+    const int threads = device.threads;
+    device_close(&device);
     enum status status = json_lines_open(&lines, cli->arena, o->input, cli->err), read = OK;
-    const int threads = o->common.threads ? (int)o->common.threads : omp_get_max_threads();
     while (status == OK && read == OK) {
         const int count = read_some(lines, cli, some, &read, &read_err);
 #pragma omp parallel for schedule(dynamic) num_threads(threads)

@@ -5,7 +5,6 @@
 #include "tokenizer/stage.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 enum { LONGEST_CLUSTER = 5 };
 
@@ -112,12 +111,12 @@ enum status charsmap_read(const struct charsmap **out, struct arena *arena, cons
 /* The end of the cluster that begins at `at`. */
 static uint32_t cluster_end(const struct passage *now, uint32_t at, uint32_t end)
 {
-    utf8proc_int32_t state = 0;
+    int32_t state = 0;
     uint32_t code, next;
     at += (uint32_t)utf8_decode(now->bytes + at, end - at, &code);
     while (at < end) {
         uint32_t size = (uint32_t)utf8_decode(now->bytes + at, end - at, &next);
-        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)code, (utf8proc_int32_t)next, &state))
+        if (is_cluster_break(code, next, &state))
             break;
         code = next;
         at += size;

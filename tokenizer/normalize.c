@@ -83,6 +83,11 @@ bool is_word(uint32_t code)
            within(code, 0x1F130, 0x1F149) || within(code, 0x1F150, 0x1F169) || within(code, 0x1F170, 0x1F189);
 }
 
+bool is_cluster_break(uint32_t code, uint32_t next, int32_t *state)
+{
+    return utf8proc_grapheme_break_stateful((utf8proc_int32_t)code, (utf8proc_int32_t)next, state);
+}
+
 /* Characters of one cluster, decomposed. */
 struct cluster {
     struct arena *arena;

@@ -78,6 +78,8 @@ void run_nmt(struct passages *passages);
 bool is_white_space(uint32_t code);
 bool is_numeric(uint32_t code);
 bool is_punctuation(uint32_t code);
+/* Between two neighbouring characters of a text; *state is 0 at the beginning of a cluster (UAX 29, extended). */
+bool is_cluster_break(uint32_t code, uint32_t next, int32_t *state);
 bool is_word(uint32_t code); /* letters, marks, decimal digits, connectors, joiners */
 
 /* pretokenize.c: patterns, and the stages that need them. */
