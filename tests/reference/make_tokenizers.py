@@ -1,6 +1,7 @@
 """Small tokenizers of every component graft reads, and what the Python package `tokenizers` makes of difficult strings with them.
 
     python3 make_tokenizers.py ../tokenizer/records/synthetic.jsonl.gz [strings per tokenizer] [seed]
+    python3 make_tokenizers.py old ../tokenizer/records/old.jsonl.gz       SentencePiece models instead (in "model", hexadecimal, with their "config")
 
 A line is {"name", "file": a whole tokenizer.json, "cases": [{text, ids, ids_special, decoded, decoded_skip}]}. Each tokenizer's merges are
 learned across the cuts of its own pre-tokenizer, so that a wrong cut shows in the ids. Made with tokenizers 0.23.3.
@@ -283,7 +284,65 @@ def case(tokenizer, text):
     return {"text": text, "ids": ids, "ids_special": special, "decoded": decoded, "decoded_skip": skipped}
 
 
+def field(key, value):
+    """A field of a protocol buffer; SentencePiece's models are made of these."""
+    def number(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + number(n >> 7)
+    if isinstance(value, int):
+        return number(key << 3) + number(value)
+    if isinstance(value, float):
+        return number(key << 3 | 5) + struct.pack("<f", value)
+    value = value.encode() if isinstance(value, str) else value
+    return number(key << 3 | 2) + number(len(value)) + value
+
+
+def old_folders():
+    """Folders without tokenizer.json: their files, and the tokenizer that transformers' conversion makes of them."""
+    chooser = random.Random(3)
+    learner = Tokenizer(models.BPE())
+    learner.train_from_iterator(["▁" + text.replace(" ", "▁") for text in TEXTS if text] * 2,
+                                trainers.BpeTrainer(vocab_size=320, min_frequency=2, show_progress=False, limit_alphabet=110))
+    learned = [token for token in sorted(learner.get_vocab(), key=learner.get_vocab().get) if token not in ("[M]", "<s>", "</s>", "<unk>")]
+    byte_pieces = [(f"<0x{byte:02X}>", 0.0, 6) for byte in range(256)]
+    control = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)]
+    for name, legacy in (("llama legacy", True), ("llama newer", False)):
+        pieces = control + byte_pieces + [("[M]", 0.0, 4)] + [(token, -float(len(learned) - i if len(token) > 1 else i + 500), 1) for i, token in enumerate(learned)]
+        vocab = {token: i for i, (token, _, _) in enumerate(pieces)}
+        cuts = [(-score, -cut, cut - len(token), vocab[token], token[:cut], token[cut:]) for token, score, kind in pieces if kind == 1
+                for cut in range(1, len(token)) if token[:cut] in vocab and token[cut:] in vocab]
+        file = base(model={"vocab": vocab, "merges": [list(cut[4:]) for cut in sorted(cuts)], "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True},
+                    normalizer=LLAMA_NORMALIZER if legacy else None, pre_tokenizer=None if legacy else metaspace("first", False), decoder=LLAMA_DECODER,
+                    added_tokens=[added("<unk>"), added("<s>"), added("</s>"), added("[M]", special=False)], post_processor=template(["<s>"], []))
+        yield name, file, pieces, {"tokenizer_class": "LlamaTokenizer", "legacy": legacy}, field(2, field(3, 2) + field(35, 1)) + field(3, field(4, 0))
+    pieces = [("<pad>", 0.0, 3), ("</s>", 0.0, 3), ("<unk>", 0.0, 2)] + [(token, struct.unpack("<f", struct.pack("<f", -12 * chooser.random()))[0], 1) for token in learned]
+    extra = [f"<extra_id_{i}>" for i in (2, 1, 0)]
+    file = base(model={"type": "Unigram", "unk_id": 2, "vocab": [[token, score] for token, score, _ in pieces] + [[token, 0.0] for token in extra]},
+                normalizer=PRECOMPILED, pre_tokenizer=sequence("pretokenizers", {"type": "WhitespaceSplit"}, metaspace()), decoder=metaspace(),
+                added_tokens=[added(token) for token in ["<pad>", "</s>", "<unk>"] + extra], post_processor=template([], ["</s>"]))
+    for key in ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "ignore_merges", "merges"):
+        del file["model"][key]
+    packed = base64.b64decode(PRECOMPILED["precompiled_charsmap"])
+    yield "t5", file, pieces, {"tokenizer_class": "T5Tokenizer", "extra_ids": 3}, field(2, field(3, 1)) + field(3, field(2, packed))
+
+
+def old_lines():
+    for name, file, pieces, config, specs in old_folders():
+        ids = {token[0]: i for i, token in enumerate(pieces)}
+        fill(file["post_processor"], ids)
+        tokenizer = Tokenizer.from_str(json.dumps(file))
+        if file["model"]["type"] == "Unigram":  # not through JSON, where scores lose their last digit
+            tokenizer.model = models.Unigram([tuple(pair) for pair in file["model"]["vocab"]], 2, False)
+        model = b"".join(field(1, field(1, token) + field(2, score) + (field(3, kind) if kind > 1 else b"")) for token, score, kind in pieces) + specs
+        cases = [record for record in (case(tokenizer, text) for text in TEXTS) if record]
+        yield {"name": name, "model": model.hex(), "config": json.dumps(config), "cases": cases}
+
+
 def main():
+    if sys.argv[1] == "old":
+        with gzip.GzipFile(sys.argv[2], "wb", 9, mtime=0) as out:
+            for line in old_lines():
+                out.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
+        return
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     chooser = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
     with gzip.GzipFile(sys.argv[1], "wb", 9, mtime=0) as out:
