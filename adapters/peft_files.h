@@ -4,6 +4,7 @@
 
 #include "adapters/adapter.h"
 #include "common/files.h"
+#include "common/safetensors.h"
 
 struct peft_config {
     const char *path; /* of adapter_config.json */
@@ -14,6 +15,9 @@ struct peft_config {
 /* Errors: BAD_FILE naming file, key and value: no such file, a method or a setting that graft has not. Keys unknown to graft may stand there if they say
  * nothing (null, false, empty). */
 enum status peft_config_read(struct peft_config *config, struct arena *arena, const char *folder, struct error *err) MUST_USE;
+/* The tensors of an adapter's folder: adapter_model.safetensors, its shards, or else adapter_model.bin of older days. To be closed with
+ * safetensors_set_close(). */
+enum status peft_weights_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err) MUST_USE;
 /* Fills sealed parameters. Missing, unexpected and misshapen tensors are BAD_FILE, by name. Stored copies of frozen tensors must equal the model's. */
 enum status peft_weights_read(const struct adapter *adapter, const struct model *model, const char *folder, struct error *err) MUST_USE;
 

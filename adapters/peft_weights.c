@@ -1,9 +1,12 @@
-/* Reading and writing adapter_model.safetensors: the parameters under PEFT's keys, f32 when written, any float type when read. */
+/* Reading and writing an adapter's weights: the parameters under PEFT's keys, f32 in safetensors when written, any float type when read.
+ *
+ * Files of all ages of PEFT and of raw state dicts spell the same key in several ways; spell() tries them in order.
+ */
 #include "adapters/peft_files.h"
 
 #include "autograd/cpu/rows.h"
 #include "common/files.h"
-#include "common/safetensors.h"
+#include "models/torch_pickle.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -78,6 +81,31 @@ static int shape_of(const struct adapter *adapter, const struct tensor *t, int64
     return rank;
 }
 
+/* " on NAME [out, in]": the frozen weight that a parameter belongs to; "" if it belongs to none. */
+static const char *beside(const struct reading *r, const char *key)
+{
+    for (int i = 0; i < r->model->tensors; i++) {
+        const struct tensor *t = r->model->tensor[i];
+        const char *dot = strrchr(t->name, '.');
+        const char *module = arena_print(r->scratch, ".%.*s.", (int)(dot - t->name), t->name);
+        if (strcmp(dot, ".weight") == 0 && strstr(key, module))
+            return arena_print(r->scratch, " on %s [%" PRId64 ", %" PRId64 "]", t->name, t->rows, t->cols);
+    }
+    return "";
+}
+
+static enum status refuse_shape(const struct reading *r, const struct safetensor *stored, const struct tensor *t, int rank, const int64_t *shape)
+{
+    const char *has = shape_text(r->scratch, stored->rank, stored->shape), *wanted = shape_text(r->scratch, rank, shape);
+    if (elements(stored) == 0)
+        return fail_with(r->err, BAD_FILE, "%s: tensor '%s' has shape %s and holds nothing",
+                         "DeepSpeed and FSDP leave such tensors where the parts were not gathered: save the adapter again from the gathered state dict",
+                         r->folder, stored->name, has);
+    return fail_with(r->err, BAD_FILE, "%s: tensor '%s' has shape %s%s; the model and adapter_config.json ask for %s",
+                     "the adapter belongs to another base model, or its two files to different adapters", r->folder, stored->name, has, beside(r, t->name),
+                     wanted);
+}
+
 static enum status fill_parameter(const struct reading *r, const struct safetensor *stored, struct tensor *t, const char **filled)
 {
     int64_t shape[2];
@@ -86,9 +114,7 @@ static enum status fill_parameter(const struct reading *r, const struct safetens
     if (*filled)
         return fail_with(r->err, BAD_FILE, "%s: tensors '%s' and '%s' are the same parameter", "keep one of the two", r->folder, *filled, stored->name);
     if (stored->rank != rank || memcmp(stored->shape, shape, (size_t)rank * sizeof *shape) != 0)
-        return fail_with(r->err, BAD_FILE, "%s: tensor '%s' has shape %s; the model and adapter_config.json ask for %s",
-                         "the adapter belongs to another base model, or its two files to different adapters", r->folder, stored->name,
-                         shape_text(r->scratch, stored->rank, stored->shape), shape_text(r->scratch, rank, shape));
+        return refuse_shape(r, stored, t, rank, shape);
     *filled = stored->name;
     TRY(values_of(r, stored, &values));
     tensor_upload(r->adapter->parameters->device, t, values);
@@ -134,20 +160,52 @@ static enum status compare_frozen(const struct reading *r, const struct safetens
                      r->folder, stored->name);
 }
 
-/* "lora_A.default.weight" comes from a raw state dict; PEFT leaves the adapter's name out. */
+/* A raw state dict has the adapter's name behind these parts ("lora_A.default.weight", "lora_embedding_A.default"), PEFT's files do not. */
 static const char *without_name(struct arena *arena, const char *key)
 {
-    static const char name[] = ".default.";
-    const char *at = strstr(key, name);
-    return at ? arena_print(arena, "%.*s.%s", (int)(at - key), key, at + sizeof name - 1) : key;
+    static const char *const parts[] = { "lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector", "modules_to_save" };
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        const char *part = arena_print(arena, ".%s.", parts[i]), *at = strstr(key, part);
+        if (!at)
+            continue;
+        const char *name = at + strlen(part), *rest = strchr(name, '.');
+        if (rest || (strcmp(name, "weight") != 0 && strcmp(name, "bias") != 0))
+            return arena_print(arena, "%.*s%s", (int)(name - 1 - key), key, rest ? rest : "");
+    }
+    return key;
 }
 
-static enum status take(const struct reading *r, const struct safetensor *stored)
+/* The trained copy of a module lies one level deeper in a raw state dict. */
+static const char *without_copy(struct arena *arena, const char *key)
+{
+    static const char infix[] = ".modules_to_save.";
+    const char *at = strstr(key, infix);
+    return at ? arena_print(arena, "%.*s.%s", (int)(at - key), key, at + sizeof infix - 1) : key;
+}
+
+static const char *with_root(struct arena *arena, const char *key)
+{
+    static const char root[] = "base_model.model.";
+    return text_starts(key, root) ? key : arena_print(arena, "%s%s", root, key);
+}
+
+/* The parameter's key that this key of the file stands for; else the key in PEFT's spelling; NULL: of no use. */
+static const char *spell(const struct reading *r, const struct safetensors_set *set, const char *key)
 {
     const struct parameters *parameters = r->adapter->parameters;
-    const char *key = without_name(r->scratch, stored->name);
-    if (!parameters_find(parameters, key))
-        key = r->adapter->kind->rename(r->adapter, r->scratch, key);
+    if (parameters_find(parameters, key))
+        return key;
+    key = with_root(r->scratch, without_name(r->scratch, key));
+    const char *plain = without_copy(r->scratch, key);
+    if (plain != key && parameters_find(parameters, plain) && !safetensors_set_find(set, plain, NULL))
+        return plain; /* with bias: all PEFT writes both, and the plain one is the saved one */
+    return parameters_find(parameters, key) ? key : r->adapter->kind->rename(r->adapter, r->scratch, key);
+}
+
+static enum status take(const struct reading *r, const struct safetensors_set *set, const struct safetensor *stored)
+{
+    const struct parameters *parameters = r->adapter->parameters;
+    const char *key = spell(r, set, stored->name);
     if (!key)
         return OK;
     for (int i = 0; i < parameters->tensors; i++)
@@ -164,11 +222,28 @@ static enum status take_all(const struct reading *r, const struct safetensors_se
 {
     for (int f = 0; f < set->files; f++)
         for (int64_t i = 0; i < set->file[f].count; i++)
-            TRY(take(r, &set->file[f].tensor[i]));
+            TRY(take(r, set, &set->file[f].tensor[i]));
     for (int i = 0; i < r->adapter->parameters->tensors; i++)
         if (!r->filled[i])
             return fail_with(r->err, BAD_FILE, "%s: tensor '%s' is missing", "adapter_config.json asks for it: are both files of one adapter, and complete?",
                              r->folder, r->adapter->parameters->tensor[i]->name);
+    return OK;
+}
+
+enum status peft_weights_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err)
+{
+    static const char stem[] = "adapter_model";
+    const char *legacy = path_join(arena, folder, "adapter_model.bin"), *single = path_join(arena, folder, "adapter_model.safetensors");
+    const bool newer = file_exists(single) || file_exists(arena_print(arena, "%s.index.json", single));
+    *set = (struct safetensors_set){ 0 };
+    if (newer)
+        return safetensors_set_open(set, arena, folder, stem, err);
+    if (!file_exists(legacy))
+        return fail_with(err, BAD_FILE, "%s: holds neither adapter_model.safetensors, nor its index, nor adapter_model.bin",
+                         "give the folder of an adapter with its weights, as PEFT or graft writes it", folder);
+    set->file = NEW(arena, struct safetensors);
+    TRY(torch_pickle_open(&set->file[0], arena, legacy, err));
+    set->files = 1;
     return OK;
 }
 
@@ -178,7 +253,7 @@ enum status peft_weights_read(const struct adapter *adapter, const struct model 
     struct arena *scratch = arena_create_like(adapter->parameters->arena);
     struct reading r = { .adapter = adapter, .model = model, .folder = folder, .scratch = scratch, .err = err };
     r.filled = NEW_ARRAY(scratch, adapter->parameters->tensors, const char *);
-    enum status status = safetensors_set_open(&set, scratch, folder, "adapter_model", err);
+    enum status status = peft_weights_open(&set, scratch, folder, err);
     if (status == OK)
         status = take_all(&r, &set);
     safetensors_set_close(&set);

@@ -1,7 +1,7 @@
 /* graft inspect: what a model folder or an adapter folder is. */
 #include "cli/commands.h"
 #include "common/files.h"
-#include "adapters/adapter.h"
+#include "adapters/peft_files.h"
 #include "models/family.h"
 
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static enum status inspect_adapter(struct arena *arena, const char *folder, stru
     if (status == OK)
         status = json_get_text(json, where, "base_model_name_or_path", &base, err);
     if (status == OK)
-        status = safetensors_set_open(&set, arena, folder, "adapter_model", err);
+        status = peft_weights_open(&set, arena, folder, err);
     if (status == OK) {
         int64_t values = 0, tensors = 0;
         for (int f = 0; f < set.files; f++)

@@ -23,6 +23,7 @@ import table_adapter
 import table_config
 import table_files
 import table_options
+import table_pickle
 import table_records
 import table_settings
 import table_slow
@@ -30,7 +31,7 @@ import table_tokenizer
 import table_weights
 import table_yaml
 
-TABLES = (table_options, table_yaml, table_settings, table_records, table_config, table_weights, table_tokenizer, table_slow, table_adapter, table_files)
+TABLES = (table_options, table_yaml, table_settings, table_records, table_config, table_weights, table_tokenizer, table_slow, table_adapter, table_pickle, table_files)
 LONGEST_SECONDS = 60   # a reader that hangs, not one that is slow on a busy machine
 MOST_BYTES = 2 << 30   # of its own memory, mapped files not counted: a reader that believes a huge number fails instead of filling the machine
 HARMLESS_VARIABLES = {"OMP_WAIT_POLICY": "passive"}

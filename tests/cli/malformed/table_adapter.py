@@ -27,12 +27,6 @@ def floats(count, value=0.0, at=None, odd=0.0):
     return struct.pack(f"<{count}f", *values)
 
 
-def renamed(old, new):
-    def change(table):
-        table[new] = table.pop(old)
-    return tensors(WEIGHTS, change)
-
-
 ROWS = (
     ("adapter_config.json: missing", ADAPTED, remove(CONFIG),
      "adapter/adapter_config.json | no such file | give the folder of an adapter, as PEFT or graft writes it"),
@@ -103,7 +97,7 @@ ROWS = (
     ("adapter_config.json: transposed layers", ADAPTED, config(fan_in_fan_out=True),
      "adapter.fan_in_fan_out | true, but llama models store linear layers as [out, in] | remove the line, or write false"),
     ("adapter_model.safetensors: missing", ADAPTED, remove(WEIGHTS),
-     "adapter | holds neither adapter_model.safetensors nor adapter_model.safetensors.index.json | give the folder that holds the weights, in safetensors…"),
+     "adapter | holds neither adapter_model.safetensors, nor its index, nor adapter_model.bin | give the folder of an adapter with its weights, as PEFT…"),
     ("adapter_model.safetensors: empty", ADAPTED, write(WEIGHTS, ""),
      "adapter/adapter_model.safetensors | 0 bytes, too short for a safetensors header | the download may be incomplete: compare its size with the…"),
     ("adapter_model.safetensors: a pipe", ADAPTED, fifo(WEIGHTS),
@@ -116,8 +110,6 @@ ROWS = (
      "adapter | tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight' is missing | adapter_config.json asks for it: are both files of one…"),
     ("adapter_model.safetensors: a layer too many", ADAPTED, weights(A.replace("layers.0", "layers.4"), data=floats(RANK * WIDTH)),
      "adapter | unexpected tensor 'base_model.model.model.layers.4.self_attn.q_proj.lora_A.weight' | adapter_config.json does not ask for it: are both files of…"),
-    ("adapter_model.safetensors: names without their prefix", ADAPTED, renamed(A, A.removeprefix("base_model.model.")),
-     "adapter | unexpected tensor 'model.layers.0.self_attn.q_proj.lora_A.weight' | adapter_config.json does not ask for it: are both files of…"),
     ("adapter_model.safetensors: a parameter under two names", ADAPTED, weights(A.replace("lora_A.", "lora_A.default."), data=floats(RANK * WIDTH)),
      "adapter | tensors 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.…ora_A.weight' are the same parameter | keep one of the two"),
     ("adapter_model.safetensors: transposed", ADAPTED, weights(A, shape=[WIDTH, RANK]),
@@ -125,9 +117,9 @@ ROWS = (
     ("adapter_model.safetensors: of one dimension", ADAPTED, weights(A, shape=[RANK * WIDTH]),
      "adapter | tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight' h… adapter_config.json ask for [2, 96] | the adapter belongs to another base model, or its two files…"),
     ("adapter_model.safetensors: of another base", ADAPTED, weights(A, shape=[RANK, 64], data=floats(RANK * 64)),
-     "adapter | tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight' h… adapter_config.json ask for [2, 96] | the adapter belongs to another base model, or its two files…"),
+     "adapter | tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight' has shape [2, 64] on model.layers.0.self_attn.q_proj.weight [96, 96]; the model and adapter_config.json ask for [2, 96] | the adapter belongs to another base model, or its two files…"),
     ("adapter_model.safetensors: no rows", ADAPTED, weights(A, shape=[0, WIDTH], data=b""),
-     "adapter | tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight' h… adapter_config.json ask for [2, 96] | the adapter belongs to another base model, or its two files…"),
+     "adapter | tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight' has shape [0, 96] and holds nothing | DeepSpeed and FSDP leave such tensors…"),
     ("adapter_model.safetensors: integers", ADAPTED, weights(A, dtype="I32"),
      "adapter | tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight' is of type I32 | adapters hold F32, BF16 or F16"),
     ("adapter_model.safetensors: doubles", ADAPTED, weights(A, dtype="F64", data=bytes(8 * RANK * WIDTH)),
@@ -153,7 +145,7 @@ ROWS = (
     ("an adapter that is not there", "score --quiet --model base --adapter nowhere --input ids.jsonl", nothing,
      "nowhere/adapter_config.json | no such file | give the folder of an adapter, as PEFT or graft writes it"),
     ("an adapter to inspect without weights", INSPECT, remove(WEIGHTS),
-     "adapter | holds neither adapter_model.safetensors nor adapter_model.safetensors.index.json | give the folder that holds the weights, in safetensors…"),
+     "adapter | holds neither adapter_model.safetensors, nor its index, nor adapter_model.bin | give the folder of an adapter with its weights, as PEFT…"),
     ("an adapter to inspect whose method is a list", INSPECT, config(peft_type=["LORA"]),
      "adapter/adapter_config.json | 'peft_type' is an array | it must be a string"),
     ("settings that differ from the adapter to go on from", CONTINUE + " adapter.lora_alpha=8", nothing,
