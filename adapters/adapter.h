@@ -36,6 +36,10 @@ struct adapter_kind {
     /* PEFT's name of a parameter for a key of a file that spells it differently; NULL: the key is of no use and can be passed over; the key itself
      * otherwise. */
     const char *(*rename)(const struct adapter *adapter, struct arena *arena, const char *key);
+    /* Rows [first, first + rows) of a frozen tensor with the adapter in them: `values`, f32 [rows, cols], holds them and is changed. `name` is that of the live
+     * model; the head of a tied model is its embedding under another name. Returns whether the adapter touches the tensor; no rows: only that. NULL: the
+     * method does not come down to other weights. */
+    bool (*fold)(const struct adapter *adapter, const struct tensor *frozen, const char *name, int64_t first, int64_t rows, float *values);
     /* Whether two settings structs say the same in this row although they print differently. NULL: never. */
     bool (*agree)(struct arena *arena, const struct model *model, const struct setting *row, const void *a, const void *b);
 };

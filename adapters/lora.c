@@ -285,5 +285,6 @@ const struct adapter_kind adapter_lora = {
     .describe = describe,
     .is_vector = is_vector,
     .rename = rename_key,
+    .fold = lora_fold,
     .agree = agree,
 };

@@ -29,5 +29,7 @@ struct lora {
 
 /* Fills A and B of every module as init_lora_weights says. A value depends on the seed, the parameter's name and the element's number only. */
 void lora_start(const struct lora *lora, struct parameters *parameters, enum lora_start start, uint64_t seed);
+/* The row `fold` of struct adapter_kind. */
+bool lora_fold(const struct adapter *adapter, const struct tensor *frozen, const char *name, int64_t first, int64_t rows, float *values);
 
 #endif

@@ -8,20 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fifteen digits print 0.05 as such; if a number needs more, all get seventeen. */
-static char *print_json(const json_t *json)
-{
-    const size_t style = JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII;
-    char *text = json_dumps(json, style | JSON_REAL_PRECISION(15));
-    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
-    if (again && !json_equal(again, json)) {
-        free(text);
-        text = json_dumps(json, style | JSON_REAL_PRECISION(17));
-    }
-    json_decref(again);
-    return text;
-}
-
 static enum status describe(const struct adapter *adapter, const struct model *model, json_t *json, struct error *err)
 {
     const int failed = json_object_set_new(json, "base_model_name_or_path", json_string(adapter->base)) |
@@ -38,7 +24,7 @@ enum status peft_config_write(const struct adapter *adapter, struct arena *arena
 {
     json_t *json = json_object();
     enum status status = describe(adapter, model, json, err);
-    char *text = status == OK ? print_json(json) : NULL;
+    char *text = status == OK ? json_print(json, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII) : NULL;
     if (status == OK && !text)
         status = fail_with(err, NO_MEMORY, "adapter_config.json: no memory to write it", "free some memory");
     if (status == OK)

@@ -289,3 +289,15 @@ void text_add_number(struct text *text, double value)
     else
         text_add_string(text, "null");
 }
+
+char *json_print(const json_t *json, size_t style)
+{
+    char *text = json_dumps(json, style | JSON_REAL_PRECISION(15));
+    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    if (again && !json_equal(again, json)) {
+        free(text);
+        text = json_dumps(json, style | JSON_REAL_PRECISION(17));
+    }
+    json_decref(again);
+    return text;
+}

@@ -39,6 +39,9 @@ enum status json_get_text(const json_t *object, const char *where, const char *k
 enum status json_get_ids(struct arena *arena, const json_t *object, const char *where, const char *key, int64_t min, int64_t max, int32_t **out, int64_t *count,
                          struct error *err) MUST_USE;
 
+/* The text of a value, to be freed; NULL without memory. `style`: jansson's flags. Fifteen digits print 0.05 as such; if a number needs more, all get
+ * seventeen. */
+char *json_print(const json_t *json, size_t style);
 /* Appends a JSON string literal (quotes included), non-ASCII kept as UTF-8, invalid UTF-8 replaced by U+FFFD. */
 void text_add_json(struct text *text, const char *bytes, size_t length);
 /* Appends a number with 9 significant digits, as JSON ("null" if not finite). */

@@ -50,6 +50,8 @@ const struct safetensor *safetensors_set_find(const struct safetensors_set *set,
  * begins at a multiple of 8. Each tensor needs name, dtype, rank, shape and data; bytes and offset are
  * computed. */
 void safetensors_print(struct output *out, struct arena *scratch, const struct safetensor *tensor, int64_t count);
+/* The header alone, and `tensor` in the order in which the caller is to write the bytes; data is looked at by nobody. */
+void safetensors_print_header(struct output *out, struct arena *scratch, struct safetensor *tensor, int64_t count);
 /* A file of that content, whole or not at all. */
 enum status safetensors_write(struct arena *arena, const char *path, const struct safetensor *tensor, int64_t count, bool overwrite,
                               struct error *err) MUST_USE;

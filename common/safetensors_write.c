@@ -22,7 +22,6 @@ static uint64_t size_of(const struct safetensor *t)
     CHECK(bytes > 0 && t->rank >= 0 && t->rank <= SAFETENSORS_MAX_RANK);
     for (int i = 0; i < t->rank; i++)
         CHECK(t->shape[i] >= 0 && !__builtin_mul_overflow(bytes, t->shape[i], &bytes));
-    CHECK(t->data || bytes == 0);
     return (uint64_t)bytes;
 }
 
@@ -47,22 +46,29 @@ static struct text header_of(struct arena *arena, const struct safetensor *tenso
     return header;
 }
 
-void safetensors_print(struct output *out, struct arena *scratch, const struct safetensor *tensor, int64_t count)
+void safetensors_print_header(struct output *out, struct arena *scratch, struct safetensor *tensor, int64_t count)
 {
-    struct safetensor *sorted = NEW_ARRAY(scratch, count, struct safetensor);
-    for (int64_t i = 0; i < count; i++) {
-        sorted[i] = tensor[i];
-        sorted[i].bytes = size_of(&tensor[i]);
-    }
-    qsort(sorted, (size_t)count, sizeof *sorted, by_alignment);
+    for (int64_t i = 0; i < count; i++)
+        tensor[i].bytes = size_of(&tensor[i]);
+    qsort(tensor, (size_t)count, sizeof *tensor, by_alignment);
     for (int64_t i = 1; i < count; i++)
-        CHECK(strcmp(sorted[i - 1].name, sorted[i].name) != 0);
-    struct text header = header_of(scratch, sorted, count);
+        CHECK(strcmp(tensor[i - 1].name, tensor[i].name) != 0);
+    struct text header = header_of(scratch, tensor, count);
     uint8_t length[8];
     for (int i = 0; i < 8; i++)
         length[i] = (uint8_t)((uint64_t)header.length >> 8 * i);
     output_write(out, length, sizeof length);
     output_write(out, header.bytes, header.length);
+}
+
+void safetensors_print(struct output *out, struct arena *scratch, const struct safetensor *tensor, int64_t count)
+{
+    struct safetensor *sorted = NEW_ARRAY(scratch, count, struct safetensor);
+    if (count)
+        memcpy(sorted, tensor, (size_t)count * sizeof *sorted);
+    for (int64_t i = 0; i < count; i++)
+        CHECK(tensor[i].data || size_of(&tensor[i]) == 0);
+    safetensors_print_header(out, scratch, sorted, count);
     for (int64_t i = 0; i < count; i++)
         output_write(out, sorted[i].data, (size_t)sorted[i].bytes);
 }

@@ -88,6 +88,8 @@ enum status model_fill(struct model *model, struct arena *arena, struct device *
 enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device,
                        struct error *err) MUST_USE;
 void model_release(struct model *model); /* safe on a zeroed struct */
+/* Where tensor[i] of a located model lies in the files. */
+const struct safetensor *model_stored(const struct model *model, int i);
 /* A frozen tensor that is not read again soon leaves memory, if it is used where it lies in the mapping. */
 void model_forget(const struct model *model, const struct tensor *t);
 /* Bytes of the mapping that a program of this model brings into memory. used [vocab]: the ids that will be looked up; NULL: any. */

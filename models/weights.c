@@ -168,6 +168,11 @@ static enum status check_tied_head(const struct model *model, const struct sourc
                      "set tie_word_embeddings to false in config.json if the head is its own, else remove the tensor", file->map.path, head->name);
 }
 
+const struct safetensor *model_stored(const struct model *model, int i)
+{
+    return model->source[i].stored;
+}
+
 static size_t aligned(size_t bytes)
 {
     return (bytes + 63) & ~(size_t)63;

@@ -39,7 +39,7 @@ static WIDE void hide_row(float *score, int from, int to)
 {
 #pragma omp simd
     for (int j = 0; j < PANEL; j++)
-        score[j] = (j >= from) & (j < to) ? score[j] : 0;
+        score[j] = ((j >= from) & (j < to)) ? score[j] : 0;
 }
 
 /* What queries [first, end) do not see of a panel of keys becomes 0, whatever it is. */

@@ -1,0 +1,359 @@
+/* Writing the merged folder: which tensors there are and in which file, their bytes, the configuration, and the copies of all other files. */
+#include "adapters/merge.h"
+
+#include "autograd/cpu/rows.h"
+#include "common/json.h"
+#include "common/safetensors.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A tensor of the merged folder. */
+struct piece {
+    const char *name;
+    const struct tensor *frozen; /* NULL: a buffer that no model reads, copied as it is */
+    const struct safetensor *stored;
+    const char *dtype; /* in the merged folder */
+    bool touched;
+    uint64_t bytes;
+    int shard;
+};
+
+struct merging {
+    const struct adapter *adapter;
+    const struct model *model;
+    const struct merge_settings *settings;
+    struct arena *arena;
+    struct merge_result *result;
+    struct piece *piece;
+    int64_t pieces;
+    int shards;
+    struct output *output; /* of every file */
+    int outputs, room;
+    struct error *err;
+};
+
+static const struct {
+    const char *name;
+    enum dtype dtype;
+} dtypes[] = { { "F32", F32 }, { "F16", F16 }, { "BF16", BF16 } }; /* from fine to coarse */
+
+static int fineness(const char *dtype)
+{
+    int i = 0;
+    while (strcmp(dtypes[i].name, dtype) != 0)
+        i++;
+    return i;
+}
+
+static void add_piece(struct merging *m, const char *name, const struct tensor *frozen, const struct safetensor *stored)
+{
+    struct piece *piece = &m->piece[m->pieces++];
+    *piece = (struct piece){ .name = name, .frozen = frozen, .stored = stored, .dtype = stored->dtype };
+    if (frozen && m->settings->dtype)
+        piece->dtype = m->settings->dtype;
+    piece->touched = frozen && m->adapter->kind->fold(m->adapter, frozen, name, 0, 0, NULL);
+    piece->bytes = stored->bytes / (uint64_t)safetensors_dtype_bytes(stored->dtype) * (uint64_t)safetensors_dtype_bytes(piece->dtype);
+    m->result->tensors++;
+    m->result->changed += piece->touched;
+    m->result->bytes += piece->bytes;
+    if (frozen && (piece->touched || strcmp(piece->dtype, stored->dtype) != 0) && fineness(piece->dtype) > fineness(m->result->coarsest))
+        m->result->coarsest = piece->dtype;
+}
+
+static bool is_source(const struct model *model, const struct safetensor *stored)
+{
+    for (int i = 0; i < model->tensors; i++)
+        if (model_stored(model, i) == stored)
+            return true;
+    return false;
+}
+
+/* The model's tensors under the names of the live model, then what else the files hold. */
+static void list_pieces(struct merging *m)
+{
+    const struct model *model = m->model;
+    const char *head = arena_print(m->arena, "%s.weight", model->head_site.module);
+    const bool tied = model->head == model->embed;
+    int64_t most = model->tensors + 1;
+    for (int f = 0; f < model->files.files; f++)
+        most += model->files.file[f].count;
+    m->piece = NEW_ARRAY(m->arena, most, struct piece);
+    m->result->untied = tied && (m->adapter->kind->fold(m->adapter, model->embed, model->embed->name, 0, 0, NULL) ||
+                                 m->adapter->kind->fold(m->adapter, model->embed, head, 0, 0, NULL));
+    for (int i = 0; i < model->tensors; i++) {
+        add_piece(m, model->tensor[i]->name, model->tensor[i], model_stored(model, i));
+        if (model->tensor[i] == model->embed && m->result->untied)
+            add_piece(m, head, model->embed, model_stored(model, i));
+    }
+    for (int f = 0; f < model->files.files; f++)
+        for (int64_t i = 0; i < model->files.file[f].count; i++) {
+            const struct safetensor *stored = &model->files.file[f].tensor[i];
+            if (!is_source(model, stored) && !(tied && strcmp(stored->name, head) == 0))
+                add_piece(m, stored->name, NULL, stored);
+        }
+}
+
+/* As transformers does: a file is closed when the next tensor would make it too large. */
+static void cut_shards(struct merging *m)
+{
+    uint64_t bytes = 0;
+    for (int64_t i = 0; i < m->pieces; i++) {
+        if (bytes > 0 && bytes + m->piece[i].bytes > (uint64_t)m->settings->shard_bytes) {
+            m->shards++;
+            bytes = 0;
+        }
+        bytes += m->piece[i].bytes;
+        m->piece[i].shard = m->shards;
+    }
+    m->shards++;
+}
+
+static const char *shard_name(const struct merging *m, int shard)
+{
+    return m->shards == 1 ? "model.safetensors" : arena_print(m->arena, "model-%05d-of-%05d.safetensors", shard + 1, m->shards);
+}
+
+/* Files that hold weights, or what was trained with them: never copied. */
+static bool holds_weights(const char *name)
+{
+    static const char *const endings[] = { ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx", ".index.json" };
+    for (size_t i = 0; i < COUNT(endings); i++)
+        if (text_ends(name, endings[i]))
+            return true;
+    return false;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names of the regular files of a folder, sorted; hidden ones left out. */
+static enum status list_files(struct arena *arena, const char *folder, const char ***name, int *count, struct error *err)
+{
+    int room = 64;
+    DIR *listing = opendir(folder);
+    *name = NEW_ARRAY(arena, room, const char *);
+    *count = 0;
+    if (!listing)
+        return fail_with(err, BAD_FILE, "%s: cannot be listed", "give a folder that this user may read", folder);
+    for (const struct dirent *entry; (entry = readdir(listing));) {
+        if (entry->d_name[0] == '.' || !file_exists(path_join(arena, folder, entry->d_name)))
+            continue;
+        if (*count == room) {
+            *name = arena_grow(arena, *name, (size_t)*count, (size_t)room * 2, sizeof **name);
+            room *= 2;
+        }
+        (*name)[(*count)++] = arena_text(arena, entry->d_name, strlen(entry->d_name));
+    }
+    closedir(listing);
+    qsort(*name, (size_t)*count, sizeof **name, by_text);
+    return OK;
+}
+
+static bool is_written(const struct merging *m, const char *name)
+{
+    for (int i = 0; i < m->outputs; i++)
+        if (strcmp(m->result->written[i], path_join(m->arena, m->settings->folder, name)) == 0)
+            return true;
+    return false;
+}
+
+/* Begins a file of the merged folder. */
+static enum status begin(struct merging *m, const char *name, struct output **out)
+{
+    const char *path = path_join(m->arena, m->settings->folder, name);
+    struct stat about;
+    CHECK(m->outputs < m->room);
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return fail_with(m->err, EXISTS, "%s: is not a regular file", "choose another folder", path);
+    if (!m->settings->overwrite && file_exists(path))
+        return fail_with(m->err, EXISTS, "%s: already exists", "choose another folder or give --force", path);
+    *out = &m->output[m->outputs];
+    TRY(output_open(*out, m->arena, path, true, m->err));
+    m->result->written[m->outputs++] = path;
+    return OK;
+}
+
+static enum status copy_file(struct merging *m, const char *name)
+{
+    struct output *out = NULL;
+    struct map map;
+    TRY(map_open(&map, path_join(m->arena, m->model->config.folder, name), m->err));
+    enum status status = begin(m, name, &out);
+    if (status == OK)
+        output_write(out, map.bytes, map.size);
+    map_close(&map);
+    return status;
+}
+
+/* config.json, with what is no longer true in it set right. */
+static enum status write_config(struct merging *m)
+{
+    struct output *out = NULL;
+    json_t *json = NULL;
+    const char *dtype = m->settings->dtype ? dtype_name(dtypes[fineness(m->settings->dtype)].dtype) : NULL;
+    if (!dtype && !m->result->untied)
+        return copy_file(m, "config.json");
+    TRY(json_read(path_join(m->arena, m->model->config.folder, "config.json"), &json, m->err));
+    int failed = dtype ? json_object_set_new(json, json_object_get(json, "dtype") ? "dtype" : "torch_dtype", json_string(dtype)) : 0;
+    if (m->result->untied)
+        failed |= json_object_set_new(json, "tie_word_embeddings", json_false());
+    char *text = failed ? NULL : json_print(json, JSON_INDENT(2));
+    json_decref(json);
+    enum status status = text ? begin(m, "config.json", &out) : fail_with(m->err, NO_MEMORY, "config.json: no memory to write it", "free some memory");
+    if (status == OK)
+        output_print(out, "%s\n", text);
+    free(text);
+    return status;
+}
+
+static enum status copy_others(struct merging *m)
+{
+    const char **name;
+    int count = 0;
+    TRY(list_files(m->arena, m->model->config.folder, &name, &count, m->err));
+    for (int i = 0; i < count; i++)
+        if (strcmp(name[i], "config.json") != 0 && !holds_weights(name[i]))
+            TRY(copy_file(m, name[i]));
+    return OK;
+}
+
+/* The bytes of a piece as they are in the files. */
+static void copy_piece(struct output *out, const struct piece *piece)
+{
+    const uint64_t most = 64 << 20;
+    for (uint64_t done = 0; done < piece->bytes; done += most) {
+        const uint64_t here = piece->bytes - done < most ? piece->bytes - done : most;
+        output_write(out, (const char *)piece->stored->data + done, (size_t)here);
+        map_forget((const char *)piece->stored->data + done, (size_t)here);
+    }
+}
+
+/* The rows of a piece, some at a time: widened, folded, rounded once. */
+static enum status fold_piece(struct merging *m, struct output *out, const struct piece *piece)
+{
+    enum { VALUES = 1 << 20 };
+    const int64_t cols = piece->frozen->cols, most = cols < VALUES ? VALUES / cols : 1;
+    const enum dtype from = dtypes[fineness(piece->stored->dtype)].dtype, to = dtypes[fineness(piece->dtype)].dtype;
+    struct arena *scratch = arena_create_like(m->arena);
+    float *values = NEW_ARRAY(scratch, most * cols, float), *stored = NEW_ARRAY(scratch, most * cols, float);
+    enum status status = OK;
+    for (int64_t first = 0; first < piece->frozen->rows && status == OK; first += most) {
+        const int64_t rows = piece->frozen->rows - first < most ? piece->frozen->rows - first : most, count = rows * cols;
+        const char *at = (const char *)piece->stored->data + (size_t)(first * cols) * dtype_bytes(from);
+        memcpy(stored, at, (size_t)count * dtype_bytes(from)); /* the file need not be aligned */
+        widen(values, stored, from, count);
+        m->adapter->kind->fold(m->adapter, piece->frozen, piece->name, first, rows, values);
+        narrow(stored, values, to, count);
+        output_write(out, stored, (size_t)count * dtype_bytes(to));
+        widen(values, stored, to, count);
+        for (int64_t i = 0; i < count && status == OK; i++)
+            if (!isfinite(values[i]))
+                status = fail_with(m->err, BAD_FILE, "tensor '%s': row %" PRId64 " is not finite as %s",
+                                   "merge with --dtype float32 or bfloat16, or check the weights", piece->name, first + i / cols, dtype_name(to));
+        map_forget(at, (size_t)count * dtype_bytes(from));
+    }
+    arena_destroy(scratch);
+    return status;
+}
+
+static enum status write_shard(struct merging *m, int shard)
+{
+    struct output *out = NULL;
+    struct safetensor *tensor = NEW_ARRAY(m->arena, m->pieces, struct safetensor);
+    int64_t count = 0;
+    enum status status = OK;
+    for (int64_t i = 0; i < m->pieces; i++)
+        if (m->piece[i].shard == shard) {
+            tensor[count] = *m->piece[i].stored;
+            tensor[count].name = m->piece[i].name;
+            tensor[count].dtype = m->piece[i].dtype;
+            tensor[count++].data = &m->piece[i];
+        }
+    TRY(begin(m, shard_name(m, shard), &out));
+    safetensors_print_header(out, m->arena, tensor, count);
+    for (int64_t i = 0; i < count && status == OK; i++) {
+        const struct piece *piece = tensor[i].data;
+        if (piece->touched || strcmp(piece->dtype, piece->stored->dtype) != 0)
+            status = fold_piece(m, out, piece);
+        else
+            copy_piece(out, piece);
+    }
+    return status;
+}
+
+static enum status write_index(struct merging *m)
+{
+    struct output *out = NULL;
+    struct text text = text_new(m->arena);
+    TRY(begin(m, "model.safetensors.index.json", &out));
+    text_print(&text, "{\n  \"metadata\": {\n    \"total_size\": %" PRIu64 "\n  },\n  \"weight_map\": {", m->result->bytes);
+    for (int64_t i = 0; i < m->pieces; i++) {
+        text_add_string(&text, i ? ",\n    " : "\n    ");
+        text_add_json(&text, m->piece[i].name, strlen(m->piece[i].name));
+        text_print(&text, ": \"%s\"", shard_name(m, m->piece[i].shard));
+    }
+    text_add_string(&text, "\n  }\n}\n");
+    output_write(out, text.bytes, text.length);
+    return OK;
+}
+
+/* Weights that are there already and get no successor would be read along with the merged ones. */
+static enum status refuse_leftovers(struct merging *m)
+{
+    const char **name;
+    int count = 0;
+    TRY(list_files(m->arena, m->settings->folder, &name, &count, m->err));
+    for (int i = 0; i < count; i++)
+        if (holds_weights(name[i]) && !is_written(m, name[i]))
+            return fail_with(m->err, EXISTS, "%s: holds %s, which would stay beside the merged weights", "remove it, or choose another folder",
+                             m->settings->folder, name[i]);
+    return OK;
+}
+
+static enum status write_all(struct merging *m)
+{
+    enum status status = write_config(m);
+    if (status == OK)
+        status = copy_others(m);
+    for (int i = 0; i < m->shards && status == OK; i++)
+        status = write_shard(m, i);
+    if (status == OK && m->shards > 1)
+        status = write_index(m);
+    if (status == OK)
+        status = refuse_leftovers(m);
+    if (status == OK)
+        status = output_commit_all(m->output, m->outputs);
+    m->result->files = status == OK ? m->outputs : 0;
+    return status;
+}
+
+enum status merge_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const struct merge_settings *settings,
+                        struct merge_result *result, struct error *err)
+{
+    const char **name;
+    int count = 0;
+    *result = (struct merge_result){ .coarsest = "F32" };
+    if (!adapter->kind->fold)
+        return fail_with(err, BAD_FILE, "%s: an adapter of type %s cannot be merged: it changes more than weights",
+                         "give it to generate, evaluate and score with --adapter", adapter->init_from, adapter->kind->peft_type);
+    TRY(list_files(arena, model->config.folder, &name, &count, err));
+    TRY(folder_make(settings->folder, err));
+    struct merging m = { .adapter = adapter, .model = model, .settings = settings, .arena = arena, .result = result, .err = err };
+    list_pieces(&m);
+    cut_shards(&m);
+    m.room = m.shards + count + 2;
+    m.output = NEW_ARRAY(arena, m.room, struct output);
+    result->written = NEW_ARRAY(arena, m.room, const char *);
+    enum status status = write_all(&m);
+    for (int i = 0; i < m.outputs; i++)
+        output_discard(&m.output[i]);
+    return status;
+}
