@@ -1,7 +1,8 @@
 /* graft inspect: what a model folder or an adapter folder is. */
 #include "cli/commands.h"
+#include "cli/inspect_adapter.h"
+#include "cli/opened.h"
 #include "common/files.h"
-#include "adapters/peft_files.h"
 #include "models/family.h"
 
 #include <stdlib.h>
@@ -9,6 +10,11 @@
 
 struct inspect_options {
     struct common_options common;
+    const char *model;
+};
+
+static const struct option inspect_rows[] = {
+    { "model", OPTION_TEXT, offsetof(struct inspect_options, model), "DIR", NULL, 0, 0, "with an adapter: whether it fits this Hugging Face model folder" },
 };
 
 static const char *const rope_names[] = {
@@ -55,36 +61,17 @@ static enum status inspect_model(struct arena *arena, const char *folder, struct
     return status;
 }
 
-static enum status inspect_adapter(struct arena *arena, const char *folder, struct output *out, struct error *err)
+/* Loads the adapter onto the model, as every other command would. */
+static enum status check_fit(struct cli *cli, const struct inspect_options *o, const char *folder, struct output *out)
 {
-    json_t *json = NULL;
-    const char *type = "?", *base = "?", *where = path_join(arena, folder, "adapter_config.json");
-    struct safetensors_set set = { 0 };
-    TRY(json_read(where, &json, err));
-    enum status status = json_get_text(json, where, "peft_type", &type, err);
+    struct opened opened = { 0 };
+    const struct model_options model = { .model = o->model, .dtype = "float32", .adapter = { .item = &folder, .count = 1 } };
+    struct common_options common = o->common;
+    common.quiet = true;
+    enum status status = opened_model(&opened, cli->arena, &common, &model, cli->err);
     if (status == OK)
-        status = json_get_text(json, where, "base_model_name_or_path", &base, err);
-    if (status == OK)
-        status = peft_weights_open(&set, arena, folder, err);
-    if (status == OK) {
-        int64_t values = 0, tensors = 0;
-        for (int f = 0; f < set.files; f++)
-            for (int64_t t = 0; t < set.file[f].count; t++, tensors++)
-                values += (int64_t)(set.file[f].tensor[t].bytes / (uint64_t)safetensors_dtype_bytes(set.file[f].tensor[t].dtype));
-        output_print(out, "%s: an adapter folder\n  method         %s\n  base           %s\n  values         %lld in %lld tensors\n", folder,
-                     shown(arena, type), shown(arena, base), (long long)values, (long long)tensors);
-        const char *key;
-        json_t *value;
-        json_object_foreach(json, key, value)
-        {
-            char *text = json_is_null(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-            if (text)
-                output_print(out, "  %-28s %s\n", key, text);
-            free(text);
-        }
-    }
-    safetensors_set_close(&set);
-    json_decref(json);
+        output_print(out, "  fits           %s, a %s of %lld layers\n", o->model, opened.config.model_type, (long long)opened.config.layers);
+    opened_close(&opened);
     return status;
 }
 
@@ -97,11 +84,16 @@ static enum status run_inspect(struct cli *cli, const void *options)
     enum status status;
     if (file_exists(path_join(cli->arena, folder, "adapter_config.json")))
         status = inspect_adapter(cli->arena, folder, &out, cli->err);
+    else if (o->model)
+        status =
+            fail_with(cli->err, BAD_OPTION, "--model: %s is no adapter folder", "only an adapter can be held against a model: leave the option out", folder);
     else if (file_exists(path_join(cli->arena, folder, "config.json")))
         status = inspect_model(cli->arena, folder, &out, cli->err);
     else
         status = fail_with(cli->err, BAD_FILE, "%s: neither a model folder nor an adapter folder",
                            "a model folder has a config.json, an adapter folder an adapter_config.json", folder);
+    if (status == OK && o->model)
+        status = check_fit(cli, o, folder, &out);
     if (status == OK)
         return output_commit(&out);
     output_discard(&out);
@@ -114,6 +106,8 @@ const struct command command_inspect = {
     .summary = "what a model folder or an adapter folder is",
     .min_arguments = 1,
     .max_arguments = 1,
+    .option = inspect_rows,
+    .options = COUNT(inspect_rows),
     .bytes = sizeof(struct inspect_options),
     .run = run_inspect,
 };

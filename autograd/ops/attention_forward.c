@@ -70,7 +70,7 @@ static WIDE void hide(const struct panel *p, int32_t first, int32_t end, float n
 #pragma omp simd
         for (int r = 0; r < PANEL; r++) {
             float s = score[(j - p->begin) * PANEL + r];
-            score[(j - p->begin) * PANEL + r] = (j >= p->from[r]) & (j < p->to[r]) ? s : none;
+            score[(j - p->begin) * PANEL + r] = ((j >= p->from[r]) & (j < p->to[r])) ? s : none;
         }
 }
 
