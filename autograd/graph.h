@@ -12,7 +12,7 @@
 
 enum { MAX_IN = 10, MAX_OUT = 6 };
 
-enum activation { SILU, GELU, GELU_TANH, RELU };
+enum activation { SILU, GELU, GELU_TANH, RELU, TANH };
 
 /* How attention sees its heads. */
 struct heads {
@@ -32,7 +32,8 @@ union op_params {
     float eps;                  /* rmsnorm */
     float scale;                /* linear, embed */
     float probability;          /* dropout */
-    enum activation activation; /* gated */
+    enum activation activation; /* gated, activation */
+    int64_t from;               /* take_columns */
     struct heads heads;         /* attention, rope (window and scale unused there) */
     struct {
         struct dynamic_rope dynamic;

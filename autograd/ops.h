@@ -14,6 +14,9 @@ struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, 
 /* y[i] = x[index[i]]; index I32 [SELECTED, 1], strictly increasing. x [rows, width]. */
 struct tensor *take_rows(struct graph *g, struct tensor *x, struct tensor *index);
 
+/* y = columns [from, from + width) of x. x [rows, cols]. */
+struct tensor *take_columns(struct graph *g, struct tensor *x, int64_t from, int64_t width);
+
 /* y = w * x / rms(x). w [1, width] f32 or compute dtype. */
 struct tensor *rmsnorm(struct graph *g, struct tensor *x, struct tensor *w, float eps);
 
@@ -45,6 +48,15 @@ struct tensor *attention(struct graph *g, struct tensor *q, struct tensor *k, st
 /* y = activation(gate) * up. */
 struct tensor *gated(struct graph *g, struct tensor *gate, struct tensor *up, enum activation activation);
 
+/* y = activation(x). */
+struct tensor *activation(struct graph *g, struct tensor *x, enum activation which);
+
+/* One bidirectional LSTM layer over the rows of x as one sequence; y [rows, 2h]: forward, then reverse. x [rows, in]; everything f32. */
+struct lstm_weights {
+    struct tensor *w_ih, *w_hh, *b_ih, *b_hh; /* [4h, in], [4h, h], [1, 4h], [1, 4h]; gates in the order i, f, g, o */
+};
+struct tensor *lstm(struct graph *g, struct tensor *x, struct lstm_weights forward, struct lstm_weights reverse);
+
 /* The last projection fused with cross entropy, by chunks of rows: no [rows, vocab] is ever stored. x [n, width] (the selected rows only), w [vocab, width],
  * bias [1, vocab] or NULL, labels I32 [n, 1] in [0, vocab), weight f32 [1, 1]. The gradient of x is made during forward. */
 struct head_loss {
@@ -70,6 +82,6 @@ void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct te
 struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);
 
 extern const struct op op_embed, op_take_rows, op_rmsnorm, op_linear, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss,
-    op_kv_append, op_sum_squares, op_adamw, op_fill;
+    op_kv_append, op_sum_squares, op_adamw, op_fill, op_take_columns, op_activation, op_lstm;
 
 #endif

@@ -107,6 +107,17 @@ INLINE float tanh_f32(float x)
     return float_of(bits_of(u / (-2.0f - u)) | (bits_of(x) & 0x80000000u));
 }
 
+INLINE struct curve tanh_curve_f32(float x)
+{
+    float y = tanh_f32(x);
+    return (struct curve){ y, 1.0f - y * y };
+}
+
+INLINE struct curve relu_f32(float x)
+{
+    return (struct curve){ x > 0 ? x : 0, x > 0 ? 1.0f : 0.0f };
+}
+
 /* The normal distribution function Phi and its density. With z = |x| / sqrt(2) and t = 1 / (1 + 0.3 z), erfc(z) e^(z^2) is t times a polynomial in t. x^2 is
  * split so that e^(-x^2/2) is right to the last bits: the upper half of x has an exact square. */
 INLINE struct curve normal_f32(float x)

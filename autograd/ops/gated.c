@@ -2,8 +2,8 @@
  *
  *     dgate = dy * up * activation'(gate)        dup = dy * activation(gate)
  *
- * Activations: silu x s(x), s the logistic function; gelu x Phi(x); gelu_tanh its approximation by tanh; relu max(0, x). Source: Shazeer 2020, "GLU Variants
- * Improve Transformer".
+ * Activations: silu x s(x), s the logistic function; gelu x Phi(x); gelu_tanh its approximation by tanh; relu max(0, x); tanh. Source: Shazeer 2020, "GLU
+ * Variants Improve Transformer".
  */
 #include "autograd/cpu/math.h"
 #include "autograd/cpu/rows.h"
@@ -22,11 +22,6 @@ struct tensor *gated(struct graph *g, struct tensor *gate, struct tensor *up, en
     return output(n, Y, gate->dtype, gate, gate->cols);
 }
 
-INLINE struct curve relu_f32(float x)
-{
-    return (struct curve){ x > 0 ? x : 0, x > 0 ? 1 : 0 };
-}
-
 /* Loops of one activation each, so that each becomes wide instructions. */
 #define LOOPS(activation)                                                                                                                                      \
     static WIDE void activation##_times(float *to, const float *gate, const float *factor, int64_t count)                                                      \
@@ -41,6 +36,7 @@ LOOPS(silu)
 LOOPS(gelu)
 LOOPS(gelu_tanh)
 LOOPS(relu)
+LOOPS(tanh_curve)
 
 /* times: y from gate and up, and likewise dup from gate and dy. */
 static const struct {
@@ -51,6 +47,7 @@ static const struct {
     [GELU] = { gelu_times, gelu_slope_times },
     [GELU_TANH] = { gelu_tanh_times, gelu_tanh_slope_times },
     [RELU] = { relu_times, relu_slope_times },
+    [TANH] = { tanh_curve_times, tanh_curve_slope_times },
 };
 
 static enum status forward_cpu(struct device *device, const struct node *n)

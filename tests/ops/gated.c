@@ -14,6 +14,8 @@ static double activate(enum activation activation, double x)
         return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case RELU:
         return x > 0 ? x : 0;
+    case TANH:
+        return tanh(x);
     }
     return NAN;
 }
@@ -60,6 +62,7 @@ static const struct op_case cases[] = {
     { "gelu_tanh, many rows of bf16", .in = { { 600, 33 }, { 600, 33 } }, .params.activation = GELU_TANH, .dtype = BF16 },
     { "relu", .in = { { 5, 40 }, { 5, 40 } }, .params.activation = RELU },
     { "relu, bf16", .in = { { 6, 33 }, { 6, 33 } }, .params.activation = RELU, .dtype = BF16 },
+    { "tanh", .in = { { 5, 40 }, { 5, 40 } }, .params.activation = TANH },
     { "no rows", .in = { { 0, 40 }, { 0, 40 } }, .params.activation = SILU },
 };
 
