@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct adapter_kind *const kinds[] = { &adapter_lora };
+static const struct adapter_kind *const kinds[] = { &adapter_lora, &adapter_prefix_tuning, &adapter_prompt_tuning, &adapter_p_tuning };
 
 static const char *const task_types[] = { "CAUSAL_LM", NULL };
-static const char *const kind_names[] = { "LORA", NULL };
+static const char *const kind_names[] = { "LORA", "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", NULL };
 _Static_assert(COUNT(kind_names) == COUNT(kinds) + 1, "a name for every row");
 
 const struct adapter_kind *adapter_kind_find(const char *peft_type)
@@ -170,6 +170,7 @@ enum status adapter_load(struct adapter **adapter, struct arena *arena, const ch
     TRY(peft_config_read(&from, arena, folder, err));
     a->kind = from.kind;
     a->init_from = arena_text(arena, folder, strlen(folder));
+    a->for_use = true;
     TRY(read_settings(a->kind, arena, from.settings, NULL, &a->settings, err));
     TRY(a->kind->attach(a, arena, model, err));
     enum status status = adapter_start(a, arena, model, device, false, 0, err);
@@ -182,18 +183,21 @@ enum status adapter_load(struct adapter **adapter, struct arena *arena, const ch
 
 enum status adapter_save(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err)
 {
-    enum { WEIGHTS, CONFIG, CARD, FILES };
+    enum { WEIGHTS, CONFIG, CARD, TRAINABLE, FILES };
+    const int files = adapter->encodes ? FILES : TRAINABLE;
     struct output file[FILES] = { 0 };
     struct arena *scratch = arena_create_like(arena);
     enum status status = folder_make(folder, err);
     if (status == OK)
-        status = peft_weights_write(adapter, scratch, folder, &file[WEIGHTS], err);
+        status = peft_weights_write(adapter, scratch, model, folder, &file[WEIGHTS], err);
     if (status == OK)
         status = peft_config_write(adapter, scratch, model, folder, &file[CONFIG], err);
     if (status == OK)
         status = peft_card_write(adapter, scratch, model, folder, &file[CARD], err);
+    if (status == OK && adapter->encodes)
+        status = peft_trainable_write(adapter, scratch, folder, &file[TRAINABLE], err);
     if (status == OK)
-        status = output_commit_all(file, FILES);
+        status = output_commit_all(file, files);
     for (int i = 0; i < FILES; i++)
         output_discard(&file[i]);
     arena_destroy(scratch);

@@ -19,6 +19,8 @@ struct adapter {
     struct seams seams;
     const char *base;      /* base_model_name_or_path to be written */
     const char *init_from; /* the PEFT folder to start from, or NULL */
+    bool for_use;          /* not to be trained: instead of an encoder it has what the encoder made */
+    bool encodes;          /* set by attach: the parameters are an encoder's, and PEFT's file holds what it makes of them (seams.virtual_rows) */
 };
 
 struct adapter_kind {
@@ -44,7 +46,7 @@ struct adapter_kind {
     bool (*agree)(struct arena *arena, const struct model *model, const struct setting *row, const void *a, const void *b);
 };
 
-extern const struct adapter_kind adapter_lora;
+extern const struct adapter_kind adapter_lora, adapter_prefix_tuning, adapter_prompt_tuning, adapter_p_tuning;
 
 /* PEFT's fields common to all methods stand in the same map: peft_type, task_type, init_from. */
 const struct adapter_kind *adapter_kind_find(const char *peft_type);
@@ -61,8 +63,13 @@ enum status adapter_start(struct adapter *adapter, struct arena *arena, const st
 /* A PEFT folder, for use: new + start without training. Missing, unexpected and misshapen tensors are BAD_FILE, by name. */
 enum status adapter_load(struct adapter **adapter, struct arena *arena, const char *folder, const struct model *model, struct device *device,
                          struct error *err) MUST_USE;
-/* adapter_config.json, adapter_model.safetensors and README.md, whole or not at all each. Existing files are replaced. */
+/* adapter_config.json, adapter_model.safetensors and README.md, and adapter_trainable.safetensors where an encoder is trained: whole or not at all each.
+ * Existing files are replaced. */
 enum status adapter_save(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err) MUST_USE;
+/* What stands in PEFT's file for an adapter that encodes: [P, cols] f32 in the arena. Errors: NO_MEMORY, kernel errors. */
+enum status adapter_encode(const struct adapter *adapter, struct arena *arena, const struct model *model, struct tensor *encoded, struct error *err) MUST_USE;
+/* Whether these can be attached at once: BAD_OPTION naming two that both put rows of their own in front of sequences. */
+enum status adapters_check(struct adapter *const *adapter, int count, struct error *err) MUST_USE;
 void adapter_release(struct adapter *adapter); /* device memory; NULL is fine */
 /* The resolved settings as YAML lines, for the saved configuration. */
 void adapter_print(const struct adapter *adapter, struct text *out, int indent);

@@ -18,13 +18,16 @@ enum status peft_config_read(struct peft_config *config, struct arena *arena, co
 /* The tensors of an adapter's folder: adapter_model.safetensors, its shards, or else adapter_model.bin of older days. To be closed with
  * safetensors_set_close(). */
 enum status peft_weights_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err) MUST_USE;
-/* Fills sealed parameters. Missing, unexpected and misshapen tensors are BAD_FILE, by name. Stored copies of frozen tensors must equal the model's. */
+/* Fills sealed parameters, from adapter_trainable.safetensors if an encoder is among them. Missing, unexpected and misshapen tensors are BAD_FILE, by name.
+ * Stored copies of frozen tensors must equal the model's. */
 enum status peft_weights_read(const struct adapter *adapter, const struct model *model, const char *folder, struct error *err) MUST_USE;
 
-/* The three writers; each begins its file, to be committed with the others. What they take from the arena must live as long. */
+/* The writers; each begins its file, to be committed with the others. What they take from the arena must live as long. */
 enum status peft_config_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
                               struct error *err) MUST_USE;
-enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct output *out, struct error *err) MUST_USE;
+enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
+                               struct error *err) MUST_USE;
+enum status peft_trainable_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct output *out, struct error *err) MUST_USE;
 enum status peft_card_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
                             struct error *err) MUST_USE;
 

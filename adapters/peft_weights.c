@@ -247,13 +247,26 @@ enum status peft_weights_open(struct safetensors_set *set, struct arena *arena, 
     return OK;
 }
 
+/* What PEFT saves of an encoder is what it made, from which it cannot be had back. */
+static enum status find_trainable(const struct reading *r)
+{
+    const char *path = path_join(r->scratch, r->folder, "adapter_trainable.safetensors");
+    if (!r->adapter->encodes || file_exists(path))
+        return OK;
+    return fail_with(r->err, BAD_FILE, "%s: no such file; training of this %s adapter cannot go on without its encoder",
+                     "start from a folder that graft trained; this one can be used (generate, score, evaluate), or leave init_from out to begin anew", path,
+                     r->adapter->kind->peft_type);
+}
+
 enum status peft_weights_read(const struct adapter *adapter, const struct model *model, const char *folder, struct error *err)
 {
-    struct safetensors_set set;
+    struct safetensors_set set = { 0 };
     struct arena *scratch = arena_create_like(adapter->parameters->arena);
     struct reading r = { .adapter = adapter, .model = model, .folder = folder, .scratch = scratch, .err = err };
     r.filled = NEW_ARRAY(scratch, adapter->parameters->tensors, const char *);
-    enum status status = peft_weights_open(&set, scratch, folder, err);
+    enum status status = find_trainable(&r);
+    if (status == OK)
+        status = adapter->encodes ? safetensors_set_open(&set, scratch, folder, "adapter_trainable", err) : peft_weights_open(&set, scratch, folder, err);
     if (status == OK)
         status = take_all(&r, &set);
     safetensors_set_close(&set);
@@ -261,7 +274,8 @@ enum status peft_weights_read(const struct adapter *adapter, const struct model 
     return status;
 }
 
-enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct output *out, struct error *err)
+/* The parameters under their names. */
+static enum status write_parameters(const struct adapter *adapter, struct arena *arena, const char *path, struct output *out, struct error *err)
 {
     const struct parameters *parameters = adapter->parameters;
     struct safetensor *file = NEW_ARRAY(arena, parameters->tensors, struct safetensor);
@@ -270,7 +284,26 @@ enum status peft_weights_write(const struct adapter *adapter, struct arena *aren
         file[i] = (struct safetensor){ .name = t->name, .dtype = "F32", .data = tensor_values(parameters->device, arena, t) };
         file[i].rank = shape_of(adapter, t, file[i].shape);
     }
-    TRY(output_open(out, arena, path_join(arena, folder, "adapter_model.safetensors"), true, err));
+    TRY(output_open(out, arena, path, true, err));
     safetensors_print(out, arena, file, parameters->tensors);
+    return OK;
+}
+
+enum status peft_trainable_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct output *out, struct error *err)
+{
+    return write_parameters(adapter, arena, path_join(arena, folder, "adapter_trainable.safetensors"), out, err);
+}
+
+enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
+                               struct error *err)
+{
+    const char *path = path_join(arena, folder, "adapter_model.safetensors");
+    struct tensor encoded;
+    if (!adapter->encodes)
+        return write_parameters(adapter, arena, path, out, err);
+    TRY(adapter_encode(adapter, arena, model, &encoded, err));
+    const struct safetensor file = { .name = "prompt_embeddings", .dtype = "F32", .rank = 2, .shape = { encoded.rows, encoded.cols }, .data = encoded.data };
+    TRY(output_open(out, arena, path, true, err));
+    safetensors_print(out, arena, &file, 1);
     return OK;
 }

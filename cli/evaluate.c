@@ -42,7 +42,8 @@ static enum status read_records(struct opened *opened, const struct evaluate_opt
                              .response = o->response,
                              .limit = o->limit,
                              .where = "command line" };
-    struct data_settings settings = { .max_length = o->max_length ? o->max_length : opened->config.max_positions, .over_length = OVER_LENGTH_DROP };
+    const int64_t positions = opened->config.max_positions - opened->session.virtual_tokens - opened->session.first_position;
+    struct data_settings settings = { .max_length = o->max_length ? o->max_length : positions, .over_length = OVER_LENGTH_DROP };
     int32_t eos[MAX_EOS];
     if (!o->prompt != !o->response)
         return fail_with(err, BAD_OPTION, "--template-prompt and --template-response belong together", "give both");

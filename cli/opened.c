@@ -21,6 +21,7 @@ enum status opened_model(struct opened *opened, struct arena *arena, const struc
         TRY(adapter_load(&opened->adapter[i], arena, options->adapter.item[i], &opened->model, &opened->device, err));
         opened->adapters++;
     }
+    TRY(adapters_check(opened->adapter, opened->adapters, err));
     opened->session = session_new(arena, &opened->device, &opened->model, opened->adapter, opened->adapters);
     if (!common->quiet)
         fprintf(stderr, "graft: %s on %s, %d threads, %s\n", opened->config.model_type, opened->device.name, opened->device.threads, dtype_name(dtype));

@@ -33,7 +33,8 @@ struct data_settings {
 extern const struct setting data_settings_rows[];
 extern const size_t data_settings_count;
 
-/* A sequence ready for training: labels[t] is the id to be predicted AT t from what stands before t, or NOT_TRAINED; labels[0] is never counted. */
+/* A sequence ready for training: labels[t] is the id to be predicted AT t from what stands before t, or NOT_TRAINED; labels[0] counts only where an adapter's
+ * virtual tokens stand before it (sequences_behind). */
 struct sequence {
     int32_t *ids, *labels;
     int64_t count, trained;        /* trained: labels[1..] that are not NOT_TRAINED */
@@ -81,12 +82,17 @@ int64_t dataset_longest(const struct sequence *sequence, int64_t count);
  * micro-batch i; a sequence longer than micro_batch_tokens gets a micro-batch of its own. first has room for count + 1. Returns the number of micro-batches. */
 int64_t micro_batches(const struct sequence *const *sequence, int64_t count, int64_t micro_batch_tokens, int64_t *first);
 
+/* The same sequences behind ids first_id .. first_id + virtual_tokens - 1, which are never trained. What stands in front of it predicts the first id of a
+ * sequence, so that is trained then if its label says so. */
+struct sequence *sequences_behind(struct arena *arena, const struct sequence *sequence, int64_t count, int64_t virtual_tokens, int64_t first_id);
+
 /* A micro-batch laid end to end on the host; arrays have the capacities given to batch_new. */
 struct batch {
     int64_t rows, selected, sequences;
     int32_t *ids, *positions, *spans, *row_key; /* [rows], [rows], [sequences * 4], [rows] */
     int32_t *select, *labels;                   /* [selected]: rows whose NEXT token is trained, and that token */
     int64_t row_room, sequence_room;
+    int64_t first_position; /* of the first row of every sequence: 0 unless set after batch_new */
 };
 struct batch *batch_new(struct arena *arena, int64_t rows, int64_t sequences);
 /* first_row: rows of the same optimizer step before this micro-batch (row_key counts from there). */

@@ -27,7 +27,7 @@ static enum status encode_text(struct reading *reading, const json_t *object, st
     sequence->labels = NEW_ARRAY(reading->scratch, sequence->count, int32_t);
     for (int64_t t = 0; t < tokens.count; t++) {
         const struct token *token = &tokens.token[t];
-        bool trained = token->begin >= (int64_t)split || (t == tokens.count - 1 && ends);
+        bool trained = t > 0 && (token->begin >= (int64_t)split || (t == tokens.count - 1 && ends)); /* the first begins the text, it answers nothing */
         sequence->ids[t] = token->id;
         sequence->labels[t] = trained ? token->id : NOT_TRAINED;
     }
@@ -81,10 +81,8 @@ static void settle(struct arena *arena, struct sequence *sequence)
 {
     int64_t count = sequence->count;
     int32_t *both = NEW_ARRAY(arena, 2 * count, int32_t);
-    for (int64_t t = 0; t < count; t++) {
-        both[t] = sequence->ids[t];
-        both[count + t] = t > 0 ? sequence->labels[t] : NOT_TRAINED;
-    }
+    memcpy(both, sequence->ids, (size_t)count * sizeof *both);
+    memcpy(both + count, sequence->labels, (size_t)count * sizeof *both);
     sequence->ids = both;
     sequence->labels = both + count;
     if (sequence->prompt) {

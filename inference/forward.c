@@ -4,9 +4,25 @@
 struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count)
 {
     const struct seams **seams = NEW_ARRAY(arena, count, const struct seams *);
-    for (int i = 0; i < count; i++)
+    struct session session = { .arena = arena, .device = device, .model = model, .seams = seams, .adapters = count };
+    for (int i = 0; i < count; i++) {
         seams[i] = &adapters[i]->seams;
-    return (struct session){ .arena = arena, .device = device, .model = model, .seams = seams, .adapters = count };
+        session.virtual_tokens += seams[i]->virtual_tokens;
+        session.first_position += seams[i]->first_position;
+    }
+    return session;
+}
+
+struct sequence *session_sequences(const struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count)
+{
+    return sequences_behind(arena, sequence, count, session->virtual_tokens, session->model->config.vocab);
+}
+
+struct batch *session_batch(const struct session *session, struct arena *arena, int64_t rows, int64_t sequences)
+{
+    struct batch *batch = batch_new(arena, rows, sequences);
+    batch->first_position = session->first_position;
+    return batch;
 }
 
 void session_release(struct session *session)

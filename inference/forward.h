@@ -16,7 +16,8 @@ struct session {
     const struct model *model;
     const struct seams *const *seams;
     int adapters;
-    void *memory; /* shared by all programs */
+    int64_t virtual_tokens, first_position; /* as the adapters' seams say */
+    void *memory;                           /* shared by all programs */
     size_t memory_bytes;
     program_watch *watch; /* called after every step of every program; NULL: nobody */
     void *watcher;
@@ -25,6 +26,10 @@ struct session {
 /* adapters may be NULL when count is 0. */
 struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count);
 void session_release(struct session *session);
+/* Sequences as the walk sees them: behind the adapter's virtual tokens, if it has such. */
+struct sequence *session_sequences(const struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count);
+/* A batch whose positions begin where the session's adapters say. */
+struct batch *session_batch(const struct session *session, struct arena *arena, int64_t rows, int64_t sequences);
 
 /* The cure where a result is no number: at worst a file that somebody spoilt, and never a result. */
 #define NOT_FINITE "weights of the model or the adapter are not finite: copy or download them again, or use an earlier adapter"

@@ -9,7 +9,7 @@ enum { PREFILL_ROWS = 1024 };
 struct lane {
     int64_t prompt; /* -1: free */
     int64_t fed;    /* ids already in the cache */
-    int64_t held;   /* ids of prompt and answer so far */
+    int64_t held;   /* ids so far: virtual tokens, prompt, answer */
     int32_t *ids;   /* [slots_per_lane] */
 };
 
@@ -31,15 +31,17 @@ struct lanes {
 };
 
 /* Only dynamic rope is meant for more positions than a model was made for. */
-static enum status check_prompts(const struct model *model, const struct prompt *prompt, int64_t count, struct error *err)
+static enum status check_prompts(const struct session *session, const struct prompt *prompt, int64_t count, struct error *err)
 {
-    const int64_t positions = model->config.rope.type == ROPE_DYNAMIC ? INT64_MAX : model->config.max_positions;
+    const struct model *model = session->model;
+    const int64_t taken = session->virtual_tokens + session->first_position;
+    const int64_t positions = model->config.rope.type == ROPE_DYNAMIC ? INT64_MAX : model->config.max_positions - taken;
     for (int64_t i = 0; i < count; i++) {
         if (prompt[i].count == 0)
             return fail_with(err, BAD_DATA, "prompt %lld has no ids", "give at least one token to continue from", (long long)i + 1);
         if (prompt[i].count > positions)
-            return fail_with(err, BAD_DATA, "prompt %lld has %lld ids, the model has %lld positions", "shorten it", (long long)i + 1,
-                             (long long)prompt[i].count, (long long)positions);
+            return fail_with(err, BAD_DATA, "prompt %lld has %lld ids, the model has %lld positions%s", "shorten it", (long long)i + 1,
+                             (long long)prompt[i].count, (long long)positions, taken ? " beside those that the adapter takes" : "");
         for (int64_t t = 0; t < prompt[i].count; t++)
             if (prompt[i].ids[t] < 0 || prompt[i].ids[t] >= model->config.vocab)
                 return fail_with(err, BAD_DATA, "prompt %lld: id %d at %lld is outside the vocabulary of %lld", "use ids of this model's tokenizer",
@@ -53,10 +55,11 @@ static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t 
 {
     int64_t longest = 1, slots = 1;
     for (int64_t i = 0; i < l->count; i++) {
-        if (l->prompt[i].count > longest)
-            longest = l->prompt[i].count;
-        if (l->prompt[i].count + l->prompt[i].max_new > slots)
-            slots = l->prompt[i].count + l->prompt[i].max_new;
+        const int64_t before = l->session->virtual_tokens + l->prompt[i].count;
+        if (before > longest)
+            longest = before;
+        if (before + l->prompt[i].max_new > slots)
+            slots = before + l->prompt[i].max_new;
     }
     l->lanes = most_lanes < l->count ? most_lanes : l->count;
     l->slots_per_lane = slots;
@@ -67,7 +70,7 @@ static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t 
     l->fed_lane = NEW_ARRAY(arena, l->lanes, int64_t);
     for (int64_t i = 0; i < l->lanes; i++)
         l->lane[i] = (struct lane){ .prompt = -1, .ids = NEW_ARRAY(arena, slots, int32_t) };
-    l->batch = batch_new(arena, l->rows, l->lanes);
+    l->batch = session_batch(l->session, arena, l->rows, l->lanes);
     l->slots = NEW_ARRAY(arena, l->rows, int32_t);
     l->logits = NEW_ARRAY(arena, l->lanes * l->session->model->config.vocab, float);
     l->scratch = NEW_ARRAY(arena, l->session->model->config.vocab, struct candidate);
@@ -77,6 +80,7 @@ static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t 
 
 static void take_prompts(struct lanes *l, struct arena *arena)
 {
+    const int64_t in_front = l->session->virtual_tokens;
     for (int64_t i = 0; i < l->lanes && l->next < l->count; i++) {
         if (l->lane[i].prompt >= 0)
             continue;
@@ -87,8 +91,10 @@ static void take_prompts(struct lanes *l, struct arena *arena)
             i--;
             continue;
         }
-        l->lane[i] = (struct lane){ .prompt = l->next++, .held = prompt->count, .ids = l->lane[i].ids };
-        memcpy(l->lane[i].ids, prompt->ids, (size_t)prompt->count * sizeof *prompt->ids);
+        l->lane[i] = (struct lane){ .prompt = l->next++, .held = in_front + prompt->count, .ids = l->lane[i].ids };
+        for (int64_t t = 0; t < in_front; t++)
+            l->lane[i].ids[t] = (int32_t)(l->session->model->config.vocab + t);
+        memcpy(l->lane[i].ids + in_front, prompt->ids, (size_t)prompt->count * sizeof *prompt->ids);
     }
 }
 
@@ -109,7 +115,7 @@ static void gather(struct lanes *l)
         span[3] = (int32_t)lane->held;
         for (int64_t t = lane->fed; t < lane->held; t++) {
             batch->ids[batch->rows] = lane->ids[t];
-            batch->positions[batch->rows] = (int32_t)t;
+            batch->positions[batch->rows] = (int32_t)(batch->first_position + t);
             l->slots[batch->rows++] = (int32_t)(i * l->slots_per_lane + t);
         }
         batch->select[batch->selected++] = (int32_t)(batch->rows - 1);
@@ -130,7 +136,7 @@ static enum status check_logits(const struct lanes *l, const struct lane *lane, 
     for (int64_t i = 0; i < l->session->model->config.vocab; i++)
         if (isnan(logits[i]))
             return fail_with(err, BAD_MODEL, "prompt %lld: behind %lld ids the logit of id %lld is not a number", NOT_FINITE, (long long)lane->prompt + 1,
-                             (long long)lane->held, (long long)i);
+                             (long long)(lane->held - l->session->virtual_tokens), (long long)i);
     return OK;
 }
 
@@ -139,8 +145,9 @@ static void take_id(struct lanes *l, struct lane *lane, float *logits)
     const struct generation *generation = l->generation;
     struct answer *answer = &l->answer[lane->prompt];
     const struct prompt *prompt = &l->prompt[lane->prompt];
-    int32_t id = sample(&generation->sampling, logits, l->session->model->config.vocab, lane->ids, lane->held, (uint64_t)lane->prompt, (uint64_t)answer->count,
-                        l->scratch);
+    const int64_t in_front = l->session->virtual_tokens;
+    int32_t id = sample(&generation->sampling, logits, l->session->model->config.vocab, lane->ids + in_front, lane->held - in_front, (uint64_t)lane->prompt,
+                        (uint64_t)answer->count, l->scratch);
     lane->fed = lane->held;
     answer->ids[answer->count++] = id;
     answer->stopped = ends(generation, id);
@@ -155,7 +162,7 @@ static void take_id(struct lanes *l, struct lane *lane, float *logits)
 enum status generate(struct session *session, struct arena *arena, const struct generation *generation, const struct prompt *prompt, int64_t count,
                      struct answer *answer, struct error *err)
 {
-    TRY(check_prompts(session->model, prompt, count, err));
+    TRY(check_prompts(session, prompt, count, err));
     if (count == 0)
         return OK;
     struct arena *own = arena_create_like(arena);

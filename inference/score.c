@@ -1,6 +1,8 @@
 /* Log-probabilities: sequences laid end to end through a forward without gradients. */
 #include "inference/score.h"
 
+#include <string.h>
+
 enum { BATCH_ROWS = 2048 };
 
 /* visit is called for each sequence with the results of its n selected rows, on the host. */
@@ -45,13 +47,14 @@ static enum status walk_batches(const struct walk *walk, struct error *err)
     if (walk->count == 0)
         return OK;
     struct arena *arena = arena_create_like(walk->session->arena);
-    const struct capacity capacity = loss_capacity(walk->sequence, walk->count, walk->micro_batch_tokens);
+    const struct sequence *sequence = session_sequences(walk->session, arena, walk->sequence, walk->count);
+    const struct capacity capacity = loss_capacity(sequence, walk->count, walk->micro_batch_tokens);
     const struct sequence **pointer = NEW_ARRAY(arena, walk->count, const struct sequence *);
     for (int64_t i = 0; i < walk->count; i++)
-        pointer[i] = &walk->sequence[i];
+        pointer[i] = &sequence[i];
     int64_t *first = NEW_ARRAY(arena, walk->count + 1, int64_t);
     int64_t batches = micro_batches(pointer, walk->count, walk->micro_batch_tokens, first);
-    struct batch *batch = batch_new(arena, capacity.rows, capacity.sequences);
+    struct batch *batch = session_batch(walk->session, arena, capacity.rows, capacity.sequences);
     float *row_loss = NEW_ARRAY(arena, capacity.selected, float);
     int32_t *greedy = NEW_ARRAY(arena, capacity.selected, int32_t);
     struct forward forward;
@@ -86,7 +89,10 @@ enum status score_sequences(struct session *session, struct arena *arena, const 
     struct sequence *all_trained = NEW_ARRAY(arena, count, struct sequence);
     for (int64_t i = 0; i < count; i++) {
         all_trained[i] = sequence[i];
-        all_trained[i].labels = sequence[i].ids;
+        all_trained[i].labels = NEW_ARRAY(arena, sequence[i].count, int32_t);
+        memcpy(all_trained[i].labels, sequence[i].ids, (size_t)sequence[i].count * sizeof(int32_t));
+        if (sequence[i].count) /* not scored, whether virtual tokens predict it or nothing does */
+            all_trained[i].labels[0] = NOT_TRAINED;
         all_trained[i].trained = sequence[i].count - 1;
         score[i].logprob = NEW_ARRAY(arena, sequence[i].count, float);
         score[i].greedy = NEW_ARRAY(arena, sequence[i].count, int32_t);
@@ -98,16 +104,16 @@ enum status score_sequences(struct session *session, struct arena *arena, const 
 enum status score_logits(struct session *session, struct arena *arena, const struct sequence *sequence, float **logits, struct error *err)
 {
     struct arena *own = arena_create_like(arena);
-    int64_t rows = sequence->count;
+    const int64_t rows = sequence->count, all_rows = rows + session->virtual_tokens;
     struct forward forward;
-    enum status status = forward_new(&forward, own, session, FOR_LOGITS, (struct capacity){ rows, rows, 1 }, NULL, false, err);
+    enum status status = forward_new(&forward, own, session, FOR_LOGITS, (struct capacity){ all_rows, rows, 1 }, NULL, false, err);
     if (status == OK) {
-        struct batch *batch = batch_new(own, rows, 1);
-        const struct sequence whole = { .ids = sequence->ids, .labels = sequence->ids, .count = rows }, *pointer = &whole;
+        struct batch *batch = session_batch(session, own, all_rows, 1);
+        const struct sequence whole = { .ids = sequence->ids, .labels = sequence->ids, .count = rows }, *pointer = session_sequences(session, own, &whole, 1);
         batch_fill(batch, &pointer, 1, 0);
         batch->selected = rows;
         for (int64_t r = 0; r < rows; r++)
-            batch->select[r] = (int32_t)r;
+            batch->select[r] = (int32_t)(session->virtual_tokens + r);
         status = forward_run(session, &forward, &(struct feed){ .batch = batch }, err);
     }
     if (status == OK) {
@@ -144,7 +150,8 @@ enum status loss_needs(struct inference_needs *needs, const struct session *sess
     struct arena *arena = arena_create_like(session->arena);
     struct forward forward;
     *needs = (struct inference_needs){ 0 };
-    enum status status = forward_new(&forward, arena, session, FOR_LOSS, loss_capacity(sequence, count, micro_batch_tokens), NULL, false, err);
+    const struct sequence *seen = session_sequences(session, arena, sequence, count);
+    enum status status = forward_new(&forward, arena, session, FOR_LOSS, loss_capacity(seen, count, micro_batch_tokens), NULL, false, err);
     if (status == OK)
         *needs = (struct inference_needs){ .activations = forward.program->arena_bytes,
                                            .host = arena_used(arena),

@@ -77,6 +77,18 @@ static void leave_rows_behind(struct pass *p, struct tensor **attended, struct t
         p->row_key = take_rows(p->g, p->row_key, p->selected);
 }
 
+/* The adapter that puts rows of its own in front of every sequence, or NULL. */
+static const struct seams *virtual_seams(struct pass *p)
+{
+    const struct seams *found = NULL;
+    for (int i = 0; i < p->adapters; i++) {
+        if (p->seams[i]->virtual_rows && found)
+            graph_fail(p->g, "two adapters put rows in front of every sequence, one can");
+        found = p->seams[i]->virtual_rows ? p->seams[i] : found;
+    }
+    return found;
+}
+
 /* h grows by what its rows attend to; x is h behind the norm. */
 static void attention_block(struct pass *p, int layer, struct tensor *x, struct tensor **h)
 {
@@ -89,7 +101,9 @@ static void attention_block(struct pass *p, int layer, struct tensor *x, struct 
         k = remember(p, p->cache->k[layer], k);
         v = remember(p, p->cache->v[layer], v);
     }
-    struct tensor *attended = attention(p->g, q, k, v, p->spans, NULL, NULL, heads);
+    const struct seams *own = virtual_seams(p);
+    struct prefix prefix = own && own->prefix ? own->prefix(own->self, p, layer) : (struct prefix){ 0 };
+    struct tensor *attended = attention(p->g, q, k, v, p->spans, prefix.keys, prefix.values, heads);
     if (layer == c->layers - 1)
         leave_rows_behind(p, &attended, h);
     *h = project(p, layer, ATTENTION_OUT, attended, *h);
@@ -114,7 +128,9 @@ struct tensor *decoder(const struct pass *pass)
     const struct model *m = p->model;
     graph_segment(p->g, OUTSIDE);
     p->angles = rope_angles(p->g, p->positions, p->spans, m->inv_freq, m->dynamic_rope, m->rope_amplitude);
-    struct tensor *h = embed(p->g, p->ids, weight(p, m->embed), NULL, 1, m->dtype);
+    const struct seams *own = virtual_seams(p);
+    p->virtual_rows = own ? own->virtual_rows(own->self, p) : NULL;
+    struct tensor *h = embed(p->g, p->ids, weight(p, m->embed), own && own->virtual_tokens ? p->virtual_rows : NULL, 1, m->dtype);
     for (int layer = 0; layer < (int)m->config.layers; layer++) {
         graph_segment(p->g, layer + 1);
         h = block(p, layer, h);

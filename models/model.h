@@ -126,7 +126,8 @@ struct pass {
     struct tensor *selected;        /* I32 [SELECTED, 1]: rows that go through the head */
     struct tensor *slots;           /* I32 [ROWS, 1], NULL without a cache */
     struct tensor *row_key, *draw;  /* for dropout; NULL unless training */
-    struct tensor *angles;          /* made by decoder() */
+    struct tensor *angles;          /* made by decoder(): */
+    struct tensor *virtual_rows;    /* of the adapter that has such, see struct seams */
 };
 struct pass pass_new(struct graph *g, const struct model *model, const struct seams *const *seams, int adapters, struct kv_cache *cache, bool training);
 

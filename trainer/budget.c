@@ -29,11 +29,13 @@ static void add_up(struct needs *n, const struct session *session)
              device_footprint(session->device, larger(n->training, n->evaluation));
 }
 
-static void mark_ids(bool *used, const struct dataset *dataset)
+/* Virtual tokens lie behind the vocabulary: no row of the model is read for them. */
+static void mark_ids(bool *used, int64_t vocab, const struct dataset *dataset)
 {
     for (int64_t s = 0; s < dataset->count; s++)
         for (int64_t t = 0; dataset->sequence[s].ids && t < dataset->sequence[s].count; t++)
-            used[dataset->sequence[s].ids[t]] = true;
+            if (dataset->sequence[s].ids[t] < vocab)
+                used[dataset->sequence[s].ids[t]] = true;
 }
 
 /* The needs of one candidate; plans into an arena of its own, since plans are large and most are thrown away. */
@@ -46,8 +48,8 @@ static enum status count_needs(struct needs *needs, const struct session *sessio
     struct forward forward;
     struct inference_needs loss = { 0 };
     bool *used = NEW_ARRAY(arena, session->model->config.vocab, bool);
-    mark_ids(used, train);
-    mark_ids(used, eval);
+    mark_ids(used, session->model->config.vocab, train);
+    mark_ids(used, session->model->config.vocab, eval);
     tried.micro_batch_tokens = c.tokens;
     *capacity = course_capacity(arena, train, &tried);
     enum status status = forward_new(&forward, lasting, session, FOR_TRAINING, *capacity, NULL, c.recompute, err);

@@ -30,7 +30,7 @@ struct budget {
     struct needs needs;
 };
 
-/* Chooses micro_batch_tokens and recompute where the settings leave them to graft: the largest micro-batch that fits without recomputing, else with it.
+/* train: its sequences as session_sequences() gives them. Chooses micro_batch_tokens and recompute where the settings leave them to graft: the largest micro-batch that fits without recomputing, else with it.
  * memory: as it was before weights were read. session: of a located model and its adapter, weights not needed. Errors: DOES_NOT_FIT, naming the settings that
  * would make it fit and what it took then. */
 enum status budget_choose(struct budget *budget, const struct session *session, const struct parameters *parameters, const struct dataset *train,

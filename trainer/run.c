@@ -65,6 +65,15 @@ static enum status locate(struct run *run, bool training, struct error *err)
     return gemm_warm(run->device, dtype, run->model.head->dtype, training, err);
 }
 
+/* From here on the sequences to be trained are those the walk sees. */
+static void stand_behind_virtual_tokens(struct run *run)
+{
+    run->train.sequence = session_sequences(&run->session, run->arena, run->train.sequence, run->train.count);
+    run->train.trained = 0;
+    for (int64_t i = 0; i < run->train.count; i++)
+        run->train.trained += run->train.sequence[i].trained;
+}
+
 enum status run_open(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count, bool weights,
                      struct error *err)
 {
@@ -75,6 +84,7 @@ enum status run_open(struct run *run, struct arena *arena, struct device *device
     TRY(run_gate(run, err));
     count_steps(run);
     TRY(locate(run, true, err));
+    stand_behind_virtual_tokens(run);
     TRY(budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, &run->config.training, memory_now(), err));
     if (!weights)
         return OK;

@@ -11,7 +11,7 @@
 
 static const char *const run_files[] = { "metrics.jsonl", "manifest.json", "config.yaml", "adapter_config.json", "adapter_model.safetensors" };
 static const char *const record_files[] = { "metrics.jsonl", "manifest.json" };
-static const char *const adapter_files[] = { "adapter_config.json", "adapter_model.safetensors", "README.md" };
+static const char *const adapter_files[] = { "adapter_config.json", "adapter_model.safetensors", "README.md", "adapter_trainable.safetensors" };
 
 enum status train_check_output(const struct config *config, struct arena *arena, bool force, struct error *err)
 {

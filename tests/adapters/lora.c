@@ -328,7 +328,8 @@ static void logits_and_gradients_are_those_of_peft(void **state)
         assert_fine(s, safetensors_set_open(&expected, s->arena, record_path(s, name[i], ""), "expected", &s->err));
         assert_fine(s, small_adapter(s, &adapter, &model, yaml));
         assert_fine(s, adapter_start(adapter, s->arena, &model, &device, true, 0, &s->err));
-        check_logits(s, &model, NULL, name[i], &expected);
+        if (!strchr(name[i], '.')) /* else the model is that of another case */
+            check_logits(s, &model, NULL, name[i], &expected);
         check_logits(s, &model, adapter, name[i], &expected);
         const struct batch batch = record_batch(s, record_path(s, name[i], "train.jsonl"));
         for (int recompute = 0; recompute < 2; recompute++) {

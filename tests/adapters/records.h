@@ -25,9 +25,11 @@ static inline const char **record_names(struct scratch *s, int *count)
     return name;
 }
 
+/* A part of a case; model and data are those of the case that its name begins with, up to the dot. */
 static inline const char *record_path(struct scratch *s, const char *name, const char *part)
 {
-    return arena_print(s->arena, RECORDS "/%s/%s", name, part);
+    const bool own = strcmp(part, "adapter") == 0 || *part == 0;
+    return arena_print(s->arena, RECORDS "/%.*s/%s", own ? (int)strlen(name) : (int)strcspn(name, "."), name, part);
 }
 
 static inline void record_model(struct scratch *s, struct model *model, struct device *device, const char *name, enum dtype dtype)

@@ -18,23 +18,26 @@ struct laid_out {
     int32_t *ids, *positions, *spans, *chosen, *labels, *row_key;
 };
 
-static inline struct laid_out lay_out(struct arena *arena, const struct batch *batch)
+static inline struct laid_out lay_out(struct arena *arena, const struct batch *batch, const struct model *model, const struct adapter *adapter)
 {
     struct laid_out l = { 0 };
+    const int32_t in_front = adapter ? (int32_t)adapter->seams.virtual_tokens : 0, at = adapter ? (int32_t)adapter->seams.first_position : 0;
     int64_t rows = 0;
     for (int i = 0; i < batch->sequences; i++)
-        rows += batch->length[i];
+        rows += in_front + batch->length[i];
     l.ids = NEW_ARRAY(arena, rows, int32_t), l.positions = NEW_ARRAY(arena, rows, int32_t), l.chosen = NEW_ARRAY(arena, rows, int32_t);
     l.labels = NEW_ARRAY(arena, rows, int32_t), l.row_key = NEW_ARRAY(arena, rows, int32_t), l.spans = NEW_ARRAY(arena, 4 * batch->sequences, int32_t);
     for (int i = 0; i < batch->sequences; i++) {
-        const int32_t first = (int32_t)l.rows, length = (int32_t)batch->length[i];
+        const int32_t first = (int32_t)l.rows, length = in_front + (int32_t)batch->length[i];
         memcpy(&l.spans[4 * i], (int32_t[]){ first, length, first, length }, 4 * sizeof(int32_t));
         for (int32_t t = 0; t < length; t++, l.rows++) {
-            const bool trained = batch->labels[i] && t + 1 < length && batch->labels[i][t + 1] != -100;
-            l.ids[l.rows] = batch->ids[i][t], l.positions[l.rows] = t, l.row_key[l.rows] = (int32_t)l.rows;
-            if (!trained && batch->labels[i])
+            const int32_t next = t + 1 - in_front; /* of the real ids */
+            const bool trained = batch->labels[i] && next >= 0 && t + 1 < length && batch->labels[i][next] != -100;
+            l.ids[l.rows] = t < in_front ? (int32_t)model->config.vocab + t : batch->ids[i][t - in_front];
+            l.positions[l.rows] = at + t, l.row_key[l.rows] = (int32_t)l.rows;
+            if (batch->labels[i] ? !trained : t < in_front)
                 continue;
-            l.labels[l.selected] = trained ? batch->labels[i][t + 1] : 0;
+            l.labels[l.selected] = trained ? batch->labels[i][next] : 0;
             l.chosen[l.selected++] = (int32_t)l.rows;
         }
     }
@@ -77,7 +80,7 @@ static inline struct graph *walk_graph(struct scratch *s, const struct laid_out 
 /* Logits of every row, [rows, vocab]. adapter may be NULL. */
 static inline float *walk_logits(struct scratch *s, const struct model *model, const struct adapter *adapter, const struct batch *batch, bool training)
 {
-    const struct laid_out l = lay_out(s->arena, batch);
+    const struct laid_out l = lay_out(s->arena, batch, model, adapter);
     struct graph *g = walk_graph(s, &l, batch, false);
     struct program *program;
     struct pass p = pass_new(g, model, (const struct seams *[]){ adapter ? &adapter->seams : NULL }, adapter ? 1 : 0, NULL, training);
@@ -92,7 +95,7 @@ static inline float *walk_logits(struct scratch *s, const struct model *model, c
 /* The mean loss per trained token; gradients go to adapter->parameters (sealed for training). */
 static inline float walk_loss(struct scratch *s, const struct model *model, struct adapter *adapter, const struct batch *batch, bool recompute)
 {
-    const struct laid_out l = lay_out(s->arena, batch);
+    const struct laid_out l = lay_out(s->arena, batch, model, adapter);
     struct graph *g = walk_graph(s, &l, batch, true);
     struct program *program;
     struct pass p = pass_new(g, model, (const struct seams *[]){ &adapter->seams }, 1, NULL, true);

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Makes tiny random models and records what transformers and PEFT compute with them, float32 on a CPU.
 
-A row of CASES is one model, one LoRA adapter and one short training run. What compare.py holds graft against lies in
-records/<case>/ afterwards:
+A row of CASES is one model, one LoRA adapter and one short training run; a row of VIRTUAL is another adapter for the model and the data of the case that its
+name begins with, up to the dot. What compare.py holds graft against lies in records/<case>/ afterwards:
 
     model/                  Hugging Face folder
     adapter/                the adapter before training, as PEFT saves it (B is not zero, so every gradient says something)
     score.jsonl             sequences {"ids"}
     train.jsonl             the batch {"ids", "labels"}; labels stand at their own token (transformers' convention), -100: not trained
     expected.safetensors    logits.N, adapter_logits.N [length, vocabulary]; grad.KEY and final.KEY for every tensor of adapter/
+                            (trained through an encoder: of adapter_trainable.safetensors, and final.prompt_embeddings)
     expected.json           settings of the run, losses and gradient norms before clipping, sums of log-probabilities
 
 Every sequence is computed alone: no padding, no masks, and dynamic rotary scaling sees that sequence's length only.
@@ -24,14 +25,14 @@ import shutil
 import sys
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 sys.dont_write_bytecode = True  # no cache folder beside the records
-from compare import TOLERANCE, number_error, tensor_error  # noqa: E402
+from compare import TOLERANCE, number_error, read_lines, tensor_error  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -103,6 +104,29 @@ CASES = {
         model=dict(num_key_value_heads=2), shard=20000, lora=dict(r=1, lora_alpha=1, target_modules=["gate_proj", "k_proj"])),
 }
 
+# Rows in front of every sequence. method, then its settings; training as above.
+PREFIX, PROMPT, P_TUNING = PrefixTuningConfig, PromptTuningConfig, PromptEncoderConfig
+VIRTUAL = {
+    "llama_mha.prefix": dict(method=PREFIX, settings=dict(num_virtual_tokens=5), training=dict(learning_rate=1e-2)),
+    "llama_mha.prefix_projection": dict(
+        method=PREFIX, settings=dict(num_virtual_tokens=4, prefix_projection=True, encoder_hidden_size=13), training=dict(weight_decay=0.01)),
+    "llama_gqa_tied.prefix_projection": dict(
+        method=PREFIX, settings=dict(num_virtual_tokens=3, prefix_projection=True, init_weights="zero"), training=dict(max_grad_norm=50.0)),
+    "mistral_window.prefix": dict(method=PREFIX, settings=dict(num_virtual_tokens=6), training=dict(learning_rate=1e-2, weight_decay=0.01)),
+    "llama_dynamic.prefix": dict(method=PREFIX, settings=dict(num_virtual_tokens=3, init_weights="zero"), training=dict(learning_rate=5e-3)),
+    "llama_mha.prompt": dict(method=PROMPT, settings=dict(num_virtual_tokens=5), training=dict(learning_rate=3e-2, weight_decay=0.01)),
+    "llama_gqa_tied.prompt": dict(
+        method=PROMPT, settings=dict(num_virtual_tokens=1, prompt_tuning_init="SAMPLE_VOCAB"), training=dict(learning_rate=1e-2)),
+    "llama_mha.p_mlp": dict(method=P_TUNING, settings=dict(num_virtual_tokens=4, encoder_hidden_size=10), training=dict(weight_decay=0.01)),
+    "mistral_window.p_mlp": dict(method=P_TUNING, settings=dict(num_virtual_tokens=3)),
+    "llama_mha.p_lstm": dict(
+        method=P_TUNING,
+        settings=dict(num_virtual_tokens=5, encoder_reparameterization_type="LSTM", encoder_hidden_size=6, encoder_num_layers=3)),
+    "llama_gqa_tied.p_lstm": dict(
+        method=P_TUNING, settings=dict(num_virtual_tokens=4, encoder_reparameterization_type="LSTM", encoder_hidden_size=7),
+        training=dict(weight_decay=0.01, learning_rate=5e-3)),
+}
+
 
 def random_values(model, seed):
     """Every weight random and none trivial: norms around 1, everything else around 0."""
@@ -152,8 +176,8 @@ def make_model(case, seed):
         spell_as_before("model")
 
 
-def load_model(dtype):
-    model = AutoModelForCausalLM.from_pretrained("model", dtype=dtype, attn_implementation="eager")
+def load_model(dtype, folder="model"):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
     model.config.use_cache = False
     return model.eval()
 
@@ -192,13 +216,23 @@ def sequences(case, seed):
     return score, train
 
 
-def logits_of(model, ids):
-    """[length, vocabulary], as if this were the first sequence the model ever sees (dynamic rotary scaling remembers the longest)."""
+def all_logits(model, ids):
+    """[virtual tokens + length, vocabulary], as if this were the first sequence the model ever sees (dynamic rotary scaling remembers the longest)."""
     for module in model.modules():
         if hasattr(module, "original_inv_freq"):
             module.inv_freq = module.original_inv_freq.clone()
             module.max_seq_len_cached = module.original_max_seq_len
     return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+
+
+def logits_of(model, ids):
+    """[length, vocabulary]"""
+    return all_logits(model, ids)[-len(ids):]
+
+
+def extended(labels, rows):
+    """Labels of all rows: those of virtual tokens, which are never trained, stand in front."""
+    return [-100] * (rows - len(labels)) + labels
 
 
 def log_probability(logits, ids):
@@ -211,20 +245,31 @@ def saved_key(model, name):
     return name.replace(".modules_to_save.default.", ".").replace(".default.", ".")
 
 
-def train(model, batch, settings):
-    """Losses and norms per step, the gradient of the first step and the final tensors, by PEFT's keys."""
-    trained = {saved_key(model, n): p for n, p in model.named_parameters() if p.requires_grad}
+def trained_tensors(model):
+    """By the keys of PEFT's files; by those of its memory where an encoder is trained, of which its files hold the result only."""
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    if model.active_peft_config.is_prompt_learning:
+        return {"prompt_embeddings": p for p in trained.values()} if len(trained) == 1 else trained
+    trained = {saved_key(model, n): p for n, p in trained.items()}
     saved = get_peft_model_state_dict(model)
     if set(saved) != set(trained):
         sys.exit(f"PEFT saves {sorted(set(saved) ^ set(trained))} differently from what it trains")
+    return trained
+
+
+def train(model, batch, settings):
+    """Losses and norms per step, the gradient of the first step and the final tensors, by PEFT's keys."""
+    trained = trained_tensors(model)
     optimizer = torch.optim.AdamW(trained.values(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"], foreach=False)
-    tokens = sum(label != -100 for row in batch for label in row["labels"][1:])
+    virtual = len(all_logits(model, batch[0]["ids"])) - len(batch[0]["ids"])
+    tokens = sum(label != -100 for row in batch for label in extended(row["labels"], virtual + len(row["labels"]))[1:])
     losses, norms, gradient = [], [], {}
     for _ in range(settings["max_steps"]):
         optimizer.zero_grad()
         total = 0.0
         for row in batch:
-            logits, labels = logits_of(model, row["ids"]), torch.tensor(row["labels"])
+            logits = all_logits(model, row["ids"])
+            labels = torch.tensor(extended(row["labels"], len(logits)))
             loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum") / tokens
             loss.backward()
             total += loss.item()
@@ -232,7 +277,7 @@ def train(model, batch, settings):
         gradient = gradient or {f"grad.{k}": p.grad.clone() for k, p in trained.items()}
         norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), settings["max_grad_norm"], foreach=False).item())
         optimizer.step()
-    final = {f"final.{k}": p.detach().clone() for k, p in trained.items()}
+    final = {f"final.{k}": p.detach().clone() for k, p in (trained | get_peft_model_state_dict(model)).items()}
     return losses, norms, {**gradient, **final}
 
 
@@ -268,6 +313,66 @@ def noise(recorded, exact):
     return worst
 
 
+def write_expected(settings, tensors, numbers):
+    save_file({k: v.contiguous() for k, v in tensors.items()}, "expected.safetensors")
+    write_json("expected.json", {"settings": settings, **numbers})
+
+
+SETTINGS = dict(learning_rate=2e-3, weight_decay=0.0, max_grad_norm=1.0, max_steps=STEPS)
+
+
+def virtual_model(case, base, dtype):
+    """A model with the adapter of case over that of another one, with the values of adapter/ where it is there."""
+    model = get_peft_model(load_model(dtype, f"../{base}/model"), case["method"](task_type="CAUSAL_LM", **case["settings"]), autocast_adapter_dtype=False)
+    for file in ("adapter/adapter_trainable.safetensors", "adapter/adapter_model.safetensors"):
+        if os.path.exists(file):
+            values = {k.replace("prompt_embeddings", "prompt_encoder.default.embedding.weight"): v for k, v in load_file(file).items()}
+            model.load_state_dict(values, strict=False)
+            break
+    return model.to(dtype).eval()
+
+
+def make_virtual_adapter(case, base, seed):
+    model, generator = virtual_model(case, base, torch.float32), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in sorted(model.named_parameters()):
+            if value.requires_grad:
+                value.copy_((0.6 if "embedding" in name else 0.3) * torch.randn(value.shape, generator=generator))
+    model.save_pretrained("adapter")
+    os.remove("adapter/README.md")
+    trained = trained_tensors(model)
+    if len(trained) > 1:
+        save_file({k: v.detach().contiguous() for k, v in trained.items()}, "adapter/adapter_trainable.safetensors", metadata={"format": "pt"})
+
+
+def compute_virtual(case, base, dtype, score, batch, settings):
+    model = virtual_model(case, base, dtype)
+    with torch.no_grad():
+        logits = [logits_of(model, row["ids"]).clone() for row in score]
+    numbers = {"adapter_logprobs": [log_probability(l, row["ids"]) for l, row in zip(logits, score)]}
+    numbers["losses"], numbers["grad_norms"], trained = train(model, batch, settings)
+    return {f"adapter_logits.{i}": l for i, l in enumerate(logits)} | trained, numbers
+
+
+def make_virtual(name, out):
+    case, base, seed = VIRTUAL[name], name.split(".")[0], 2000 + 10 * list(VIRTUAL).index(name)
+    folder = os.path.join(out, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    os.chdir(folder)
+    torch.manual_seed(seed)
+    make_virtual_adapter(case, base, seed)
+    score, batch = read_lines(f"../{base}/score.jsonl"), read_lines(f"../{base}/train.jsonl")
+    settings = SETTINGS | case.get("training", {})
+    tensors, numbers = compute_virtual(case, base, torch.float32, score, batch, settings)
+    exact_tensors, exact_numbers = compute_virtual(case, base, torch.float64, score, batch, settings)
+    write_expected(settings, tensors, numbers)
+    trained = "adapter/adapter_trainable.safetensors"
+    check_record(tensors | {"logits.2": load_file(f"../{base}/expected.safetensors")["logits.2"]},
+                 load_file(trained if os.path.exists(trained) else "adapter/adapter_model.safetensors"))
+    return noise({**tensors, **numbers}, {**exact_tensors, **exact_numbers})
+
+
 def make_case(name, out):
     case, seed = CASES[name], 1000 + 10 * list(CASES).index(name)
     folder = os.path.join(out, name)
@@ -279,11 +384,10 @@ def make_case(name, out):
     score, batch = sequences(case, seed + 2)
     write_lines("score.jsonl", score)
     write_lines("train.jsonl", batch)
-    settings = dict(learning_rate=2e-3, weight_decay=0.0, max_grad_norm=1.0, max_steps=STEPS) | case.get("training", {})
+    settings = SETTINGS | case.get("training", {})
     tensors, numbers = compute(torch.float32, score, batch, settings)
     exact_tensors, exact_numbers = compute(torch.float64, score, batch, settings)
-    save_file({k: v.contiguous() for k, v in tensors.items()}, "expected.safetensors")
-    write_json("expected.json", {"settings": settings, **numbers})
+    write_expected(settings, tensors, numbers)
     check_record(tensors, load_file("adapter/adapter_model.safetensors"))
     return noise({**tensors, **numbers}, {**exact_tensors, **exact_numbers})
 
@@ -304,7 +408,7 @@ def folder_bytes(folder):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--out", default=os.path.join(HERE, "records"))
-    arguments.add_argument("--only", choices=CASES)
+    arguments.add_argument("--only", choices=[*CASES, *VIRTUAL])
     options = arguments.parse_args()
     out = os.path.abspath(options.out)
     torch.set_num_threads(1)
@@ -312,11 +416,11 @@ def main():
     logging.disable_progress_bar()
     kinds = list(TOLERANCE)
     print("float32 noise as a share of the tolerance:")
-    print(f"{'case':24}{'KB':>6}  " + "".join(f"{k:>12}" for k in kinds))
+    print(f"{'case':34}{'KB':>6}  " + "".join(f"{k:>12}" for k in kinds))
     noisy = []
-    for name in [options.only] if options.only else CASES:
-        worst = make_case(name, out)
-        print(f"{name:24}{folder_bytes(os.path.join(out, name)) // 1024:6}  " + "".join(f"{worst[k]:12.3f}" for k in kinds), flush=True)
+    for name in [options.only] if options.only else [*CASES, *VIRTUAL]:
+        worst = (make_virtual if name in VIRTUAL else make_case)(name, out)
+        print(f"{name:34}{folder_bytes(os.path.join(out, name)) // 1024:6}  " + "".join(f"{worst.get(k, 0):12.3f}" for k in kinds), flush=True)
         if max(worst.values()) > 0.25:
             noisy.append(name)
     if noisy:
