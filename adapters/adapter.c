@@ -129,10 +129,11 @@ static struct adapter *make(struct arena *arena, const struct model *model)
     return a;
 }
 
-enum status adapter_new(struct adapter **adapter, struct arena *arena, const struct yaml *section, const char *folder, const struct model *model,
-                        struct error *err)
+static enum status make_from_section(struct adapter **adapter, struct arena *arena, const struct yaml *section, const char *folder, const struct model *model,
+                                     bool for_use, struct error *err)
 {
     struct adapter *a = make(arena, model);
+    a->for_use = for_use;
     struct common common = { 0 };
     *adapter = NULL;
     TRY(kind_of(section, &a->kind, err));
@@ -150,6 +151,18 @@ enum status adapter_new(struct adapter **adapter, struct arena *arena, const str
     TRY(a->kind->attach(a, arena, model, err));
     *adapter = a;
     return OK;
+}
+
+enum status adapter_new(struct adapter **adapter, struct arena *arena, const struct yaml *section, const char *folder, const struct model *model,
+                        struct error *err)
+{
+    return make_from_section(adapter, arena, section, folder, model, false, err);
+}
+
+enum status adapter_new_for_use(struct adapter **adapter, struct arena *arena, const struct yaml *section, const char *folder, const struct model *model,
+                                struct error *err)
+{
+    return make_from_section(adapter, arena, section, folder, model, true, err);
 }
 
 enum status adapter_start(struct adapter *adapter, struct arena *arena, const struct model *model, struct device *device, bool training, uint64_t seed,

@@ -57,6 +57,9 @@ const char *const *adapter_kind_names(void);
  * nor filled: adapter_start() does that. */
 enum status adapter_new(struct adapter **adapter, struct arena *arena, const struct yaml *section, const char *folder, const struct model *model,
                         struct error *err) MUST_USE;
+/* The same without what only training needs: an adapter as it will be once it is trained and loaded. */
+enum status adapter_new_for_use(struct adapter **adapter, struct arena *arena, const struct yaml *section, const char *folder, const struct model *model,
+                                struct error *err) MUST_USE;
 /* Seals (training or not) and fills: from init_from if given, else by the kind's initialise. */
 enum status adapter_start(struct adapter *adapter, struct arena *arena, const struct model *model, struct device *device, bool training, uint64_t seed,
                           struct error *err) MUST_USE;

@@ -60,7 +60,7 @@ static enum status locate(struct run *run, bool training, struct error *err)
     if (model_dtype(run->config.model.dtype, &run->model_config, run->device, &dtype, err) != OK)
         return place_failure(err, arena_print(run->arena, "%s: model.dtype", run->config.path));
     TRY(model_locate(&run->model, run->arena, &run->model_config, dtype, err));
-    TRY(adapter_new(&run->adapter, run->arena, run->config.adapter, run->config.folder, &run->model, err));
+    TRY((training ? adapter_new : adapter_new_for_use)(&run->adapter, run->arena, run->config.adapter, run->config.folder, &run->model, err));
     run->session = session_new(run->arena, run->device, &run->model, &run->adapter, 1);
     return gemm_warm(run->device, dtype, run->model.head->dtype, training, err);
 }

@@ -93,7 +93,8 @@ static inline float *walk_logits(struct scratch *s, const struct model *model, c
 }
 
 /* The mean loss per trained token; gradients go to adapter->parameters (sealed for training). */
-static inline float walk_loss(struct scratch *s, const struct model *model, struct adapter *adapter, const struct batch *batch, bool recompute)
+static inline float walk_loss_with(struct scratch *s, const struct model *model, struct adapter *adapter, const struct batch *batch,
+                                   struct plan_options options)
 {
     const struct laid_out l = lay_out(s->arena, batch, model, adapter);
     struct graph *g = walk_graph(s, &l, batch, true);
@@ -103,11 +104,16 @@ static inline float walk_loss(struct scratch *s, const struct model *model, stru
     struct head_loss head = decoder_loss(&p, decoder(&p), labels, weight);
     graph_keep(g, head.loss);
     parameters_zero_gradient(adapter->parameters);
-    assert_fine(s, plan(&program, g, head.loss, (struct plan_options){ .threads = 1, .recompute = recompute }, &s->err));
+    assert_fine(s, plan(&program, g, head.loss, options, &s->err));
     walk_run(s, program, model->device, &p, &l, labels, weight);
     float loss;
     tensor_download(model->device, head.loss, &loss);
     return loss;
+}
+
+static inline float walk_loss(struct scratch *s, const struct model *model, struct adapter *adapter, const struct batch *batch, bool recompute)
+{
+    return walk_loss_with(s, model, adapter, batch, (struct plan_options){ .threads = 1, .recompute = recompute });
 }
 
 #endif
