@@ -149,6 +149,8 @@ static enum status make_from_section(struct adapter **adapter, struct arena *are
     else
         TRY(read_settings(a->kind, arena, section, folder, &a->settings, err));
     TRY(a->kind->attach(a, arena, model, err));
+    if (a->init_from)
+        TRY(peft_trainable_check(a, arena, a->init_from, err));
     *adapter = a;
     return OK;
 }

@@ -43,7 +43,7 @@ enum status adapters_check(struct adapter *const *adapter, int count, struct err
         if (!adapter[i]->seams.virtual_rows)
             continue;
         if (found)
-            return fail_with(err, BAD_OPTION, "adapters %s (%s) and %s (%s) both put rows in front of every sequence", "attach one of them", found->init_from,
+            return fail_with(err, BAD_OPTION, "--adapter: %s (%s) and %s (%s) both put rows in front of every sequence", "attach one of them", found->init_from,
                              found->kind->peft_type, adapter[i]->init_from, adapter[i]->kind->peft_type);
         found = adapter[i];
     }

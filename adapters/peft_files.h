@@ -18,6 +18,9 @@ enum status peft_config_read(struct peft_config *config, struct arena *arena, co
 /* The tensors of an adapter's folder: adapter_model.safetensors, its shards, or else adapter_model.bin of older days. To be closed with
  * safetensors_set_close(). */
 enum status peft_weights_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err) MUST_USE;
+/* What PEFT saves of an encoder is what it made, from which it cannot be had back: BAD_FILE if an adapter that encodes finds no
+ * adapter_trainable.safetensors there to go on from. */
+enum status peft_trainable_check(const struct adapter *adapter, struct arena *arena, const char *folder, struct error *err) MUST_USE;
 /* Fills sealed parameters, from adapter_trainable.safetensors if an encoder is among them. Missing, unexpected and misshapen tensors are BAD_FILE, by name.
  * Stored copies of frozen tensors must equal the model's. */
 enum status peft_weights_read(const struct adapter *adapter, const struct model *model, const char *folder, struct error *err) MUST_USE;

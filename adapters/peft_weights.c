@@ -247,26 +247,24 @@ enum status peft_weights_open(struct safetensors_set *set, struct arena *arena, 
     return OK;
 }
 
-/* What PEFT saves of an encoder is what it made, from which it cannot be had back. */
-static enum status find_trainable(const struct reading *r)
+enum status peft_trainable_check(const struct adapter *adapter, struct arena *arena, const char *folder, struct error *err)
 {
-    const char *path = path_join(r->scratch, r->folder, "adapter_trainable.safetensors");
-    if (!r->adapter->encodes || file_exists(path))
+    const char *path = path_join(arena, folder, "adapter_trainable.safetensors");
+    if (!adapter->encodes || file_exists(path))
         return OK;
-    return fail_with(r->err, BAD_FILE, "%s: no such file; training of this %s adapter cannot go on without its encoder",
+    return fail_with(err, BAD_FILE, "%s: no such file; training of this %s adapter cannot go on without its encoder",
                      "start from a folder that graft trained; this one can be used (generate, score, evaluate), or leave init_from out to begin anew", path,
-                     r->adapter->kind->peft_type);
+                     adapter->kind->peft_type);
 }
 
 enum status peft_weights_read(const struct adapter *adapter, const struct model *model, const char *folder, struct error *err)
 {
-    struct safetensors_set set = { 0 };
+    struct safetensors_set set;
     struct arena *scratch = arena_create_like(adapter->parameters->arena);
     struct reading r = { .adapter = adapter, .model = model, .folder = folder, .scratch = scratch, .err = err };
     r.filled = NEW_ARRAY(scratch, adapter->parameters->tensors, const char *);
-    enum status status = find_trainable(&r);
-    if (status == OK)
-        status = adapter->encodes ? safetensors_set_open(&set, scratch, folder, "adapter_trainable", err) : peft_weights_open(&set, scratch, folder, err);
+    enum status status =
+        adapter->encodes ? safetensors_set_open(&set, scratch, folder, "adapter_trainable", err) : peft_weights_open(&set, scratch, folder, err);
     if (status == OK)
         status = take_all(&r, &set);
     safetensors_set_close(&set);

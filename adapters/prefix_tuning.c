@@ -71,7 +71,7 @@ static enum status check_text(const struct prefix_settings *set, struct error *e
 {
     if (!set->text || (!set->projection && set->init_weights == INIT_RANDOM))
         return OK;
-    return fail_with(err, BAD_CONFIG, "adapter.prefix_init_text is given, and %s too", "keep one of the two: the start can be one thing only",
+    return fail_with(err, BAD_CONFIG, "adapter.prefix_init_text: given together with %s", "keep one of the two: the start can be one thing only",
                      set->projection ? "prefix_projection" : "init_weights: zero");
 }
 

@@ -52,9 +52,9 @@ static enum status attach(struct adapter *adapter, struct arena *arena, const st
     struct prompt_tuning *t = NEW(arena, struct prompt_tuning);
     TRY(virtual_check(&set->shape, model, model->config.width, model->config.heads, err));
     if (set->init == INIT_TEXT && !set->text)
-        return fail_with(err, BAD_CONFIG, "adapter.prompt_tuning_init is TEXT, but prompt_tuning_init_text is missing", "say what the task is in a sentence");
+        return fail_with(err, BAD_CONFIG, "adapter.prompt_tuning_init: TEXT, but prompt_tuning_init_text is missing", "say what the task is in a sentence");
     if (set->init != INIT_TEXT && set->text)
-        return fail_with(err, BAD_CONFIG, "adapter.prompt_tuning_init_text is given, but prompt_tuning_init is %s", "write prompt_tuning_init: TEXT",
+        return fail_with(err, BAD_CONFIG, "adapter.prompt_tuning_init_text: given, but prompt_tuning_init is %s", "write prompt_tuning_init: TEXT",
                          inits[set->init]);
     if (set->init == INIT_TEXT && !set->tokenizer)
         set->tokenizer = model->config.folder;

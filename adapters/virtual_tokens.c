@@ -19,14 +19,14 @@ enum status virtual_check(struct virtual_settings *shape, const struct model *mo
                  { "num_attention_heads", &shape->heads, heads },
                  { "num_transformer_submodules", &shape->submodules, 1 } };
     if (shape->tokens == 0)
-        return fail_with(err, BAD_CONFIG, "adapter.num_virtual_tokens is missing", "say how many rows stand in front of every sequence: 8 to 100 are usual");
+        return fail_with(err, BAD_CONFIG, "adapter.num_virtual_tokens: missing", "say how many rows stand in front of every sequence: 8 to 100 are usual");
     if (shape->tokens >= c->max_positions)
-        return fail_with(err, BAD_CONFIG, "adapter.num_virtual_tokens is %" PRId64 ", the model has %" PRId64 " positions", "leave room for text",
-                         shape->tokens, c->max_positions);
+        return fail_with(err, BAD_CONFIG, "adapter.num_virtual_tokens: %" PRId64 ", the model has %" PRId64 " positions", "leave room for text", shape->tokens,
+                         c->max_positions);
     for (size_t i = 0; i < COUNT(rows); i++) {
         if (*rows[i].given != 0 && *rows[i].given != rows[i].is)
             return fail_with(err, BAD_CONFIG,
-                             "adapter.%s is %" PRId64 ", for this model it is %" PRId64 " (%" PRId64 " layers of width %" PRId64 ", %" PRId64
+                             "adapter.%s: %" PRId64 ", for this model it is %" PRId64 " (%" PRId64 " layers of width %" PRId64 ", %" PRId64
                              " heads and %" PRId64 " key heads of size %" PRId64 ")",
                              "leave the setting out; an adapter that says so was made for another base model", rows[i].name, *rows[i].given, rows[i].is,
                              c->layers, c->width, c->heads, c->kv_heads, c->head_size);

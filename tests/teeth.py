@@ -35,6 +35,12 @@ FAULTS = [
     ("autograd/place.c", "if (other->last < item->first || other->first > item->last)", "if (other->last <= item->first || other->first > item->last)", "plan_plan"),
     ("models/decoder.c", "graph_segment(p->g, layer + 1)", "graph_segment(p->g, 1)", "plan_plan"),
     ("adapters/lora.c", "sqrt(rank) : rank", "rank : rank", "adapters_lora"),
+    ("autograd/ops/lstm.c", "da[2 * hidden + j] = into * i[j] * (1 - g[j] * g[j])", "da[2 * hidden + j] = into * i[j]", "ops_lstm"),
+    ("autograd/ops/lstm.c", "dc[j] = into * f[j];", "dc[j] = into;", "ops_lstm"),
+    ("autograd/ops/activation.c", "dx[i] = dy[i] * curve##_f32(x[i]).slope", "dx[i] = dy[i] * curve##_f32(x[i]).value", "ops_activation"),
+    ("autograd/ops/take_columns.c", "memset(dx->data, 0, tensor_bytes(dx));", ";", "ops_take_columns"),
+    ("adapters/prefix_tuning.c", "slot(self, p, 2 * layer + 1)", "slot(self, p, 2 * layer)", "adapters_lora"),
+    ("datasets/batch.c", "longer.trained += s->count > 0", "longer.trained += s->count < 0", "inference_virtual_tokens"),
     ("datasets/batch.c", "s->labels[t] == NOT_TRAINED", "s->labels[t - 1] == NOT_TRAINED", "datasets_batches"),
 ]
 

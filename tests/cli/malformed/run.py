@@ -9,6 +9,8 @@ the counterpart: nonsense that must change nothing. Before all of them every com
 refused for another reason than its own.
 """
 import concurrent.futures
+import glob
+import importlib
 import os
 import re
 import resource
@@ -19,19 +21,8 @@ import sys
 import tempfile
 
 import good
-import table_adapter
-import table_config
-import table_files
-import table_options
-import table_pickle
-import table_records
-import table_settings
-import table_slow
-import table_tokenizer
-import table_weights
-import table_yaml
 
-TABLES = (table_options, table_yaml, table_settings, table_records, table_config, table_weights, table_tokenizer, table_slow, table_adapter, table_pickle, table_files)
+TABLES = [importlib.import_module(os.path.basename(path)[:-3]) for path in sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "table_*.py")))]
 LONGEST_SECONDS = 60   # a reader that hangs, not one that is slow on a busy machine
 MOST_BYTES = 2 << 30   # of its own memory, mapped files not counted: a reader that believes a huge number fails instead of filling the machine
 HARMLESS_VARIABLES = {"OMP_WAIT_POLICY": "passive"}

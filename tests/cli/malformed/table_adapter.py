@@ -39,7 +39,7 @@ ROWS = (
      "adapter/adapter_config.json | has no 'peft_type' | give a folder that PEFT or graft wrote"),
     ("adapter_config.json: a method that is a number", ADAPTED, config(peft_type=1), "adapter/adapter_config.json | 'peft_type' is 1 | it must be a string"),
     ("adapter_config.json: another method", ADAPTED, config(peft_type="VERA"),
-     "adapter/adapter_config.json | peft_type 'VERA' is no method that graft has | graft reads LORA"),
+     "adapter/adapter_config.json | peft_type 'VERA' is no method that graft has | graft reads LORA, PREFIX_TUNING, PROMPT_TUNING, P_TUNING"),
     ("adapter_config.json: another task", ADAPTED, config(task_type="SEQ_2_SEQ_LM"),
      "adapter/adapter_config.json | 'task_type' is \"SEQ_2_SEQ_LM\", which graft does not compute | use an adapter without it, or PEFT itself"),
     ("adapter_config.json: a rank of zero", ADAPTED, config(r=0),
@@ -151,5 +151,5 @@ ROWS = (
     ("settings that differ from the adapter to go on from", CONTINUE + " adapter.lora_alpha=8", nothing,
      "command line | adapter.lora_alpha is 8, but adapter/adapter_config.json says 4 | remove the line: with init_from every setting of the…"),
     ("an adapter to go on from with a method that graft lacks", CONTINUE, config(peft_type="ADALORA"),
-     "adapter/adapter_config.json | peft_type 'ADALORA' is no method that graft has | graft reads LORA"),
+     "adapter/adapter_config.json | peft_type 'ADALORA' is no method that graft has | graft reads LORA, PREFIX_TUNING, PROMPT_TUNING, P_TUNING"),
 )
