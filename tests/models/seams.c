@@ -65,7 +65,7 @@ static void every_linear_layer_and_weight_is_offered_once_in_order(void **state)
     struct model *model = described(s, false);
     struct graph *g = new_graph(s, false);
     struct spy first = { .shapes_fit = true }, second = { .shapes_fit = true };
-    const struct seams both[2] = { { &first, see_linear, see_weight }, { &second, see_linear, NULL } };
+    const struct seams both[2] = { { .self = &first, .linear = see_linear, .weight = see_weight }, { .self = &second, .linear = see_linear } };
     const struct seams *const list[] = { &both[0], &both[1] };
     struct pass p = pass_new(g, model, list, 2, NULL, true);
     struct tensor *logits = decoder_logits(&p, decoder(&p));
@@ -86,7 +86,7 @@ static void a_tied_embedding_is_asked_for_at_both_ends(void **state)
     struct scratch *s = *state;
     struct model *model = described(s, true);
     struct spy spy = { .shapes_fit = true };
-    const struct seams seams = { &spy, NULL, see_weight };
+    const struct seams seams = { .self = &spy, .weight = see_weight };
     const struct seams *const list[] = { &seams };
     struct graph *g = new_graph(s, false);
     struct pass p = pass_new(g, model, list, 1, NULL, false);
@@ -106,7 +106,7 @@ static void a_trained_copy_of_any_weight_takes_its_place(void **state)
         struct tensor *w = model->tensor[i];
         spy.replacement = tensor_new(s->arena, "copy", F32, PARAMETER, w->rows, w->cols, NULL);
         spy.replacement->wants_grad = true;
-        const struct seams seams = { &spy, NULL, see_weight };
+        const struct seams seams = { .self = &spy, .weight = see_weight };
         const struct seams *const list[] = { &seams };
         struct graph *g = new_graph(s, true);
         struct pass p = pass_new(g, model, list, 1, NULL, true);
@@ -128,7 +128,7 @@ static void an_update_of_the_head_shows_in_logits_and_is_refused_by_the_loss(voi
 {
     struct scratch *s = *state;
     struct model *model = described(s, false);
-    const struct seams seams = { NULL, add_to_the_head, NULL };
+    const struct seams seams = { .linear = add_to_the_head };
     const struct seams *const list[] = { &seams };
     struct graph *g = new_graph(s, true);
     struct pass p = pass_new(g, model, list, 1, NULL, true);
