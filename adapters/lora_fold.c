@@ -10,6 +10,7 @@ static void add_update(const struct lora_module *m, const float *a, const float 
     for (int64_t r = 0; r < rows; r++)
         for (int64_t k = 0; k < rank; k++) {
             const float factor = m->scale * b[r * rank + k];
+#pragma omp simd
             for (int64_t c = 0; c < in; c++)
                 values[r * in + c] += factor * a[k * in + c];
         }
