@@ -93,7 +93,7 @@ claim "a trained embedding leaves the tied head as it was" saved
 # What PEFT computed with base and adapter, from one merged folder, for every recorded case that is stored in float32.
 recorded=0
 for case in "$records"/*; do
-    [ -d "$case/adapter" ] || continue
+    [ -d "$case/adapter" ] && [ -d "$case/model" ] || continue
     case ${case##*/} in *bfloat16* | *float16*) continue ;; esac
     peft() {
         "$graft" merge --quiet --model "$case/model" --adapter "$case/adapter" --output "${case##*/}" >said && "$graft" score --quiet --model "${case##*/}" --input "$case/score.jsonl" --logits c --output /dev/null --force &&

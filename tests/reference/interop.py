@@ -94,7 +94,7 @@ def main(graft, *folders):
     logging.disable_progress_bar()
     torch.set_num_threads(1)
     for case in sorted(os.listdir(RECORDS)):
-        if os.path.isdir(os.path.join(RECORDS, case, "adapter")):
+        if all(os.path.isdir(os.path.join(RECORDS, case, part)) for part in ("model", "adapter")):
             with tempfile.TemporaryDirectory() as work:
                 check_merge(graft, case, work)
                 check_pickles(graft, case, work)
