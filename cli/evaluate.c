@@ -75,7 +75,7 @@ static enum status describe(const struct opened *opened, const struct evaluate_o
     json_object_set_new(json, "perplexity", json_real(exp(e->loss.mean)));
     json_object_set_new(json, "exact_match", figure(&e->exact_match));
     json_object_set_new(json, "records", json_integer(dataset->records));
-    json_object_set_new(json, "records_left_out", json_integer(dataset->records - dataset->count));
+    json_object_set_new(json, "records_left_out", json_integer(dataset->conversations - dataset->count));
     json_object_set_new(json, "model", json_string(o->model.model));
     json_object_set_new(json, "data", json_string(o->data));
     json_object_set_new(json, "format", json_string(o->format));
@@ -151,7 +151,7 @@ static enum status evaluate_opened(struct opened *opened, const struct evaluate_
         TRY(write_answers(opened->arena, o, &dataset, &e, err));
     struct output out;
     TRY(output_open(&out, opened->arena, NULL, true, err));
-    output_print(&out, "records %lld  left out %lld\n", (long long)dataset.records, (long long)(dataset.records - dataset.count));
+    output_print(&out, "records %lld  left out %lld\n", (long long)dataset.records, (long long)(dataset.conversations - dataset.count));
     output_print(&out, "loss per token %.4f +- %.4f  (%lld tokens)\nperplexity %.3f\n", e.loss.mean, e.loss.error, (long long)e.loss.count, exp(e.loss.mean));
     if (e.exact_match.count)
         output_print(&out, "exact match %.1f %% +- %.1f  (%lld answers)\n", 100 * e.exact_match.mean, 100 * e.exact_match.error,

@@ -25,9 +25,10 @@ static void say_start(const struct run *run, bool quiet)
     fprintf(stderr, "graft: %s, %lld trained values; %lld sequences, %lld tokens, %lld of them trained; %lld steps\n", run->adapter->kind->peft_type,
             (long long)parameters_size(run->adapter->parameters), (long long)run->train.count, (long long)run->train.tokens, (long long)run->train.trained,
             (long long)run->steps);
-    for (int f = 0; f < FINDINGS; f++)
-        if (run->train.finding[f].count)
-            fprintf(stderr, "graft: %s: %lld records, first %s\n", finding_name[f], (long long)run->train.finding[f].count, run->train.finding[f].first[0]);
+    struct text report = text_new(run->arena);
+    dataset_report(&run->train, "train", &report);
+    dataset_report(&run->eval, "eval", &report);
+    fputs(report.bytes, stderr);
 }
 
 static enum status say_end(const struct run *run, const struct train_outcome *outcome, struct error *err)

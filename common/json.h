@@ -21,9 +21,14 @@ enum status json_parse_at(const char *bytes, size_t size, const char *where, int
 /* Reads a whole JSON file (at most 64 MiB). */
 enum status json_read(const char *path, json_t **value, struct error *err) MUST_USE;
 
-/* Lines of a JSONL file, or the elements of a file whose top level is an array; blank lines are skipped, a BOM is skipped, CRLF is fine. */
+/* Lines of a JSONL file, or the elements of a file whose top level is an array; blank lines are skipped, a BOM is skipped, CRLF is fine. A file that gzip
+ * packed is unpacked into memory (lines are those of its content). Parquet and Arrow are BAD_FILE with a line that converts them. */
 struct json_lines;
 enum status json_lines_open(struct json_lines **lines, struct arena *arena, const char *path, struct error *err) MUST_USE;
+/* Where the file is one object written over several lines: its members are the records from now on (true), and json_lines_key() is the key of the last one
+ * read. */
+bool json_lines_by_key(struct json_lines *lines);
+const char *json_lines_key(const struct json_lines *lines);
 /* *value is the next record, NULL at the end; the caller owns it. *line is its first line in the file (1-based). */
 enum status json_lines_next(struct json_lines *lines, json_t **value, int64_t *line, struct error *err) MUST_USE;
 void json_lines_close(struct json_lines *lines); /* NULL is fine */

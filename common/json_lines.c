@@ -1,9 +1,10 @@
-/* The records of a data file, one at a time: JSONL, or the elements of one top-level array.
+/* The records of a data file, one at a time: JSONL, the elements of one top-level array, or (where asked for) the members of one top-level object.
  *
  * The file is mapped and only one record is parsed at once, so memory stays small however large the file is. The elements of an
  * array are found by a scan that knows strings, escapes and brackets and nothing more; each piece is then parsed like a line.
  */
 #include "common/files.h"
+#include "common/gzip.h"
 #include "common/json.h"
 
 #include <inttypes.h>
@@ -13,12 +14,17 @@ enum { DEEPEST = 512, LARGEST_RECORD = 1 << 28 };
 
 struct json_lines {
     struct map map;
+    struct unpacked unpacked;
+    struct arena *arena;
     const char *at, *end, *line_begin;
     int64_t line;
-    bool is_array, began;
+    char closing; /* of the top level: ']', '}', or 0: lines */
+    bool began;
+    const char *key;
 };
 
 static const char array_cure[] = "the elements of a top-level array are separated by single commas and end with ']'";
+static const char object_cure[] = "the members of a top-level object are \"key\": value, separated by single commas, and end with '}'";
 static const char lines_cure[] = "each line must be one whole JSON value (JSONL), or the whole file one array";
 
 static bool is_blank(char c)
@@ -39,22 +45,71 @@ static void skip_blanks(struct json_lines *lines)
             new_line(lines);
 }
 
+static bool begins_with(const struct map *map, const char *magic)
+{
+    return map->size >= strlen(magic) && memcmp(map->bytes, magic, strlen(magic)) == 0;
+}
+
+static enum status open_bytes(struct json_lines *lines, struct error *err)
+{
+    const struct map *map = &lines->map;
+    const char *bytes = map->size ? (const char *)map->bytes : "";
+    size_t size = map->size;
+    if (begins_with(map, "PAR1") || begins_with(map, "ARROW1"))
+        return fail_with(
+            err, BAD_FILE, "%s: a file of %s, not of JSON",
+            "convert it: python3 -c 'import pandas, sys; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient=\"records\", lines=True)' IN.parquet "
+            "OUT.jsonl (read_feather for Arrow)",
+            map->path, begins_with(map, "PAR1") ? "Parquet" : "Arrow");
+    if (begins_with(map, "\x1f\x8b")) {
+        TRY(gzip_unpack(&lines->unpacked, map->bytes, map->size, map->path, err));
+        bytes = lines->unpacked.bytes;
+        size = lines->unpacked.size;
+    }
+    lines->line = 1;
+    lines->at = lines->line_begin = bytes;
+    lines->end = bytes + size;
+    if (size >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0)
+        lines->at = lines->line_begin = bytes + 3;
+    skip_blanks(lines);
+    if (lines->at < lines->end && *lines->at == '[') {
+        lines->closing = ']';
+        lines->at++;
+    }
+    return OK;
+}
+
 enum status json_lines_open(struct json_lines **out, struct arena *arena, const char *path, struct error *err)
 {
     struct json_lines *lines = NEW(arena, struct json_lines);
     *out = NULL;
+    lines->arena = arena;
     TRY(map_open(&lines->map, path, err));
-    lines->line = 1;
-    lines->at = lines->line_begin = lines->map.size ? (const char *)lines->map.bytes : "";
-    lines->end = lines->at + lines->map.size;
-    if (lines->map.size >= 3 && memcmp(lines->at, "\xEF\xBB\xBF", 3) == 0)
-        lines->at = lines->line_begin = lines->at + 3;
-    skip_blanks(lines);
-    lines->is_array = lines->at < lines->end && *lines->at == '[';
-    if (lines->is_array)
-        lines->at++;
-    *out = lines;
-    return OK;
+    enum status status = open_bytes(lines, err);
+    if (status == OK)
+        *out = lines;
+    else
+        json_lines_close(lines);
+    return status;
+}
+
+bool json_lines_by_key(struct json_lines *lines)
+{
+    const char *c = lines->at;
+    if (lines->closing || c == lines->end || *c != '{')
+        return false;
+    for (c++; c < lines->end && (*c == ' ' || *c == '\t' || *c == '\r'); c++)
+        ;
+    if (c == lines->end || *c != '\n')
+        return false;
+    lines->closing = '}';
+    lines->at++;
+    return true;
+}
+
+const char *json_lines_key(const struct json_lines *lines)
+{
+    return lines->key;
 }
 
 static enum status parse_piece(struct json_lines *lines, const char *begin, const char *end, json_t **value, struct error *err)
@@ -102,8 +157,8 @@ static const char *after_string(const char *c, const char *end)
     return end;
 }
 
-/* Where the element that begins at c ends: the ',' or ']' behind it, or `end`. NULL if it is nested too deeply. */
-static const char *element_end(const char *c, const char *end)
+/* Where the element that begins at c ends: the ',' or closing bracket behind it, or `end`. NULL if it is nested too deeply. */
+static const char *element_end(const char *c, const char *end, char closing)
 {
     int depth = 0;
     while (c < end) {
@@ -111,7 +166,7 @@ static const char *element_end(const char *c, const char *end)
             c = after_string(c, end);
             continue;
         }
-        if (depth == 0 && (*c == ',' || *c == ']'))
+        if (depth == 0 && (*c == ',' || *c == closing))
             return c;
         if ((*c == '[' || *c == '{') && ++depth > DEEPEST)
             return NULL;
@@ -124,7 +179,8 @@ static const char *element_end(const char *c, const char *end)
 
 static enum status array_error(struct json_lines *lines, const char *what, struct error *err)
 {
-    return fail_with(err, BAD_FILE, "%s:%" PRId64 ":%td: %s", array_cure, lines->map.path, lines->line, lines->at - lines->line_begin + 1, what);
+    return fail_with(err, BAD_FILE, "%s:%" PRId64 ":%td: %s", lines->closing == '}' ? object_cure : array_cure, lines->map.path, lines->line,
+                     lines->at - lines->line_begin + 1, what);
 }
 
 static enum status array_over(struct json_lines *lines, struct error *err)
@@ -132,29 +188,50 @@ static enum status array_over(struct json_lines *lines, struct error *err)
     lines->at++;
     skip_blanks(lines);
     if (lines->at < lines->end)
-        return array_error(lines, "something stands behind the top-level array", err);
-    lines->is_array = false; /* and the next call finds the end of the file */
+        return array_error(lines, lines->closing == '}' ? "something stands behind the top-level object" : "something stands behind the top-level array", err);
+    lines->closing = 0; /* and the next call finds the end of the file */
+    return OK;
+}
+
+/* "key": of a member; stands at the value afterwards. */
+static enum status read_key(struct json_lines *lines, struct error *err)
+{
+    const char *begin = lines->at, *limit = record_limit(lines), *end = *begin == '"' ? after_string(begin, limit) : begin;
+    json_t *key;
+    if (end == begin || end == limit)
+        return array_error(lines, "a key in double quotes belongs here", err);
+    TRY(parse_piece(lines, begin, end, &key, err));
+    lines->key = arena_text(lines->arena, json_string_value(key), json_string_length(key));
+    json_decref(key);
+    lines->at = end;
+    skip_blanks(lines);
+    if (lines->at == lines->end || *lines->at != ':')
+        return array_error(lines, "a ':' belongs here", err);
+    lines->at++;
+    skip_blanks(lines);
     return OK;
 }
 
 static enum status next_element(struct json_lines *lines, json_t **value, int64_t *line, struct error *err)
 {
     skip_blanks(lines);
-    bool at_end = lines->at == lines->end, closes = !at_end && *lines->at == ']';
+    bool at_end = lines->at == lines->end, closes = !at_end && *lines->at == lines->closing;
     if (closes)
         return array_over(lines, err);
     if (lines->began && !at_end) {
         if (*lines->at != ',')
-            return array_error(lines, "a ',' or ']' belongs here", err);
+            return array_error(lines, lines->closing == '}' ? "a ',' or '}' belongs here" : "a ',' or ']' belongs here", err);
         lines->at++;
         skip_blanks(lines);
         at_end = lines->at == lines->end;
     }
     if (at_end)
-        return array_error(lines, "the file ends inside its top-level array", err);
-    if (*lines->at == ',' || *lines->at == ']')
+        return array_error(lines, lines->closing == '}' ? "the file ends inside its top-level object" : "the file ends inside its top-level array", err);
+    if (lines->closing == '}')
+        TRY(read_key(lines, err));
+    if (lines->at == lines->end || *lines->at == ',' || *lines->at == lines->closing)
         return array_error(lines, "an element belongs here", err);
-    const char *begin = lines->at, *limit = record_limit(lines), *end = element_end(begin, limit);
+    const char *begin = lines->at, *limit = record_limit(lines), *end = element_end(begin, limit, lines->closing);
     if (end == limit && limit < lines->end)
         return too_large(lines, err);
     if (!end)
@@ -172,11 +249,13 @@ enum status json_lines_next(struct json_lines *lines, json_t **value, int64_t *l
 {
     *value = NULL;
     *line = lines->line;
-    return lines->is_array ? next_element(lines, value, line, err) : next_line(lines, value, line, err);
+    return lines->closing ? next_element(lines, value, line, err) : next_line(lines, value, line, err);
 }
 
 void json_lines_close(struct json_lines *lines)
 {
-    if (lines)
-        map_close(&lines->map);
+    if (!lines)
+        return;
+    gzip_release(&lines->unpacked);
+    map_close(&lines->map);
 }

@@ -4,10 +4,11 @@
 const struct dataset_format format_alpaca = {
     .name = "alpaca",
     .field = {
-        { "instruction", "instruction", REQUIRED },
-        { "input", "context", OPTIONAL },
-        { "output", "response", REQUIRED },
-        { "text", NULL, IGNORED },
+        { "instruction", "instruction", REQUIRED, NULL },
+        { "input", "context", OPTIONAL, NULL },
+        { "output", "response", REQUIRED, NULL },
+        { "text", NULL, IGNORED, NULL },
     },
     .template_name = "alpaca",
+    .wording = { "{instruction}\n\n{context}", "{instruction}", "{response}" },
 };

@@ -1,37 +1,9 @@
-/* Files become a dataset: sources in turn, records in file order, each finding counted where it arises. Then what is done with a whole dataset: the gate
- * before training and the split.
- */
+/* Sources in turn become a dataset: what each needs is checked before its file is opened, and what all of them hold is summed up. */
 #include "datasets/format.h"
 
 #include "common/files.h"
-#include "common/random.h"
 
-#include <inttypes.h>
-#include <math.h>
 #include <string.h>
-
-enum { SCRATCH_BYTES = 8 << 20 };
-
-const char *const finding_name[FINDINGS] = {
-    [OVER_LENGTH] = "over_length",
-    [EMPTY_RESPONSE] = "empty_response",
-    [NOTHING_TRAINED] = "nothing_trained",
-    [UNKNOWN_FIELD] = "unknown_field",
-};
-
-void finding_add(struct reading *reading, enum finding_kind kind, const char *where, const char *detail, ...)
-{
-    struct finding *finding = &reading->dataset->finding[kind];
-    if (finding->count < (int64_t)COUNT(finding->first)) {
-        char text[200];
-        va_list arguments;
-        va_start(arguments, detail);
-        vsnprintf(text, sizeof text, detail, arguments);
-        va_end(arguments);
-        finding->first[finding->count] = text_make_printable(arena_print(reading->arena, "%s: %s", where, text));
-    }
-    finding->count++;
-}
 
 enum status source_check(struct arena *arena, const struct source *source, const char *where_prompt, const char *where_response,
                          const struct dataset_format **format, struct parsed_template **out, struct error *err)
@@ -45,6 +17,9 @@ enum status source_check(struct arena *arena, const struct source *source, const
         fail_with(err, BAD_CONFIG, "%s: there is no format '%.100s'", "", source->where, source->format);
         return cure_with_names(err, source->format, format_names(), count, "formats");
     }
+    if (source->threads && !(*format)->has_threads)
+        return fail_with(err, BAD_CONFIG, "%s: 'oasst' holds settings of format oasst, and the format is %s", "remove them, or set format: oasst",
+                         source->where, source->format);
     if ((*format)->template_name) {
         *out = NEW(arena, struct parsed_template);
         return template_parse(*out, arena, *format, source, where_prompt, where_response, err);
@@ -54,52 +29,29 @@ enum status source_check(struct arena *arena, const struct source *source, const
     return OK;
 }
 
-static void keep(struct reading *reading, const struct sequence *sequence, int64_t *room)
+static enum status read_file(struct reading *reading, struct error *err)
 {
-    struct dataset *dataset = reading->dataset;
-    if (dataset->count == *room) {
-        *room = *room ? 2 * *room : 256;
-        dataset->sequence = arena_grow(reading->arena, dataset->sequence, (size_t)dataset->count, (size_t)*room, sizeof *dataset->sequence);
-    }
-    dataset->sequence[dataset->count++] = *sequence;
-}
-
-static enum status read_records(struct reading *reading, struct json_lines *lines, int64_t *room, struct error *err)
-{
-    const struct source *source = reading->source;
-    json_t *value;
-    int64_t line, records = 0;
-    while (source->limit == 0 || records < source->limit) {
-        struct sequence sequence;
-        bool kept;
-        TRY(json_lines_next(lines, &value, &line, err));
-        if (!value)
-            break;
-        records++;
-        if (arena_used(reading->scratch) > SCRATCH_BYTES) {
-            arena_destroy(reading->scratch);
-            reading->scratch = arena_create_like(reading->arena);
-        }
-        const char *where = arena_print(reading->arena, "%s:%" PRId64, source->path, line);
-        enum status status = record_check(reading, value, where, err);
-        if (status == OK)
-            status = encode_record(reading, value, where, &sequence, &kept, err);
-        json_decref(value);
-        TRY(status);
-        if (kept)
-            keep(reading, &sequence, room);
-    }
-    reading->dataset->records += records;
-    if (records == 0)
-        return fail_with(err, BAD_DATA, "%s: no records", "the file is empty, or an empty array: check the path", source->path);
+    reading->block = arena_create_like(reading->arena);
+    enum status status = reading->format->read_file ? reading->format->read_file(reading, err) : read_records(reading, err);
+    if (status == OK)
+        status = reading_encode(reading, true, err);
+    arena_destroy(reading->block);
+    TRY(status);
+    if (reading->counts->records == 0)
+        return fail_with(err, BAD_DATA, "%s: no records", "the file is empty, or an empty array: check the path", reading->source->path);
     return OK;
 }
 
-static enum status read_source(struct reading *reading, int64_t *room, struct error *err)
+static const char *spelling(const struct tokenizer *tokenizer, int32_t id)
+{
+    const char *text = tokenizer && id >= 0 ? tokenizer_token(tokenizer, id) : NULL;
+    return text ? text : "";
+}
+
+static enum status read_source(struct reading *reading, struct error *err)
 {
     const struct source *source = reading->source;
     struct parsed_template *parsed;
-    struct json_lines *lines = NULL;
     TRY(source_check(reading->arena, source, source->where, source->where, &reading->format, &parsed, err));
     reading->parsed = parsed;
     if (parsed && !reading->tokenizer)
@@ -108,27 +60,39 @@ static enum status read_source(struct reading *reading, int64_t *room, struct er
     if (parsed && reading->eos < 0)
         return fail_with(err, BAD_DATA, "%s: format %s needs to know which id ends a response (EOS)",
                          "set eos_token in tokenizer_config.json or eos_token_id in config.json, or give data in format tokens", source->path, source->format);
-    TRY(json_lines_open(&lines, reading->arena, source->path, err));
-    enum status status = read_records(reading, lines, room, err);
-    json_lines_close(lines);
-    return status;
+    reading->eos_text = spelling(reading->tokenizer, reading->eos);
+    reading->bos_text = spelling(reading->tokenizer, reading->tokenizer ? tokenizer_bos(reading->tokenizer) : -1);
+    if (parsed)
+        check_markers(reading);
+    return read_file(reading, err);
 }
 
-/* Totals and the hash, over what a dataset holds: each sequence is hashed by itself, so borders count, and then the hashes in their order. */
-static void sum_up(struct dataset *dataset, const struct arena *like)
+void dataset_sum_up(struct dataset *dataset, const struct arena *like)
 {
     struct arena *scratch = arena_create_like(like);
     struct text hashes = text_new(scratch);
-    dataset->tokens = dataset->trained = 0;
-    for (int64_t i = 0; i < dataset->count; i++) {
-        const struct sequence *sequence = &dataset->sequence[i];
-        char hex[65];
-        CHECK(sequence->labels == sequence->ids + sequence->count);
-        hash_bytes(sequence->ids, 2 * (size_t)sequence->count * sizeof *sequence->ids, hex);
-        text_add(&hashes, hex, 64);
-        dataset->tokens += sequence->count;
-        dataset->trained += sequence->trained;
+    int64_t i = 0;
+    dataset->tokens = dataset->trained = dataset->records = dataset->conversations = 0;
+    for (int s = 0; s < dataset->sources; s++) {
+        struct source_counts *counts = &dataset->source[s];
+        counts->first = i;
+        counts->tokens = counts->trained = 0;
+        for (; i < counts->first + counts->count; i++) {
+            const struct sequence *sequence = &dataset->sequence[i];
+            char hex[65];
+            CHECK(sequence->labels == sequence->ids + sequence->count);
+            /* Each sequence is hashed by itself, so borders count, and then the hashes in their order. */
+            hash_bytes(sequence->ids, 2 * (size_t)sequence->count * sizeof *sequence->ids, hex);
+            text_add(&hashes, hex, 64);
+            counts->tokens += sequence->count;
+            counts->trained += sequence->trained;
+        }
+        dataset->records += counts->records;
+        dataset->conversations += counts->conversations;
+        dataset->tokens += counts->tokens;
+        dataset->trained += counts->trained;
     }
+    CHECK(i == dataset->count);
     hash_bytes(hashes.bytes, hashes.length, dataset->hash);
     arena_destroy(scratch);
 }
@@ -136,77 +100,16 @@ static void sum_up(struct dataset *dataset, const struct arena *like)
 enum status dataset_read(struct dataset *dataset, struct arena *arena, const struct source *source, int sources, const struct data_settings *settings,
                          const struct tokenizer *tokenizer, int32_t eos, int64_t vocab, struct error *err)
 {
-    struct reading reading = { .dataset = dataset, .arena = arena, .settings = settings, .tokenizer = tokenizer, .eos = eos, .rendered = text_new(arena) };
-    enum status status = OK;
-    int64_t room = 0;
-    *dataset = (struct dataset){ 0 };
+    struct reading reading = { .dataset = dataset, .arena = arena, .settings = settings, .tokenizer = tokenizer, .eos = eos };
+    *dataset = (struct dataset){ .source = NEW_ARRAY(arena, sources, struct source_counts), .sources = sources };
     reading.vocab = vocab < INT32_MAX ? vocab : INT32_MAX;
-    reading.scratch = arena_create_like(arena);
-    for (int i = 0; i < sources && status == OK; i++) {
+    for (int i = 0; i < sources; i++) {
         reading.source = &source[i];
-        status = read_source(&reading, &room, err);
+        reading.counts = &dataset->source[i];
+        reading.counts->source = &source[i];
+        TRY(read_source(&reading, err));
     }
-    arena_destroy(reading.scratch);
-    TRY(status);
-    sum_up(dataset, arena);
-    return OK;
-}
-
-enum status dataset_split(struct dataset *train, struct dataset *eval, struct arena *arena, double fraction, uint64_t seed, struct error *err)
-{
-    int64_t count = train->count, held = llround(fraction * (double)count);
-    if (count < 2)
-        return fail_with(err, BAD_DATA, "data.eval_fraction: %" PRId64 " sequences cannot be split for evaluation",
-                         "give data.eval its own file, or leave eval_fraction out", count);
-    held = held < 1 ? 1 : held > count - 1 ? count - 1 : held;
-    int64_t *order = NEW_ARRAY(arena, count, int64_t);
-    bool *is_held = NEW_ARRAY(arena, count, bool);
-    random_permutation(seed, random_stream("eval_fraction"), order, count);
-    for (int64_t i = 0; i < held; i++)
-        is_held[order[i]] = true;
-    const struct sequence *all = train->sequence;
-    *eval = (struct dataset){ .sequence = NEW_ARRAY(arena, held, struct sequence), .records = held };
-    train->sequence = NEW_ARRAY(arena, count - held, struct sequence);
-    train->count = 0;
-    for (int64_t i = 0; i < count; i++) {
-        struct dataset *side = is_held[i] ? eval : train;
-        side->sequence[side->count++] = all[i];
-    }
-    train->records -= held;
-    sum_up(train, arena);
-    sum_up(eval, arena);
-    return OK;
-}
-
-static bool is_accepted(const struct data_settings *settings, enum finding_kind kind)
-{
-    if (kind == OVER_LENGTH)
-        return true; /* over_length: error stopped at the first; the other choices accept by choosing */
-    for (int i = 0; i < settings->accepts; i++)
-        if (strcmp(settings->accept[i], finding_name[kind]) == 0)
-            return true;
-    return false;
-}
-
-enum status dataset_gate(const struct dataset *dataset, const struct data_settings *settings, struct error *err)
-{
-    char what[900] = "", names[120] = "";
-    size_t used = 0, named = 0;
-    for (int kind = 0; kind < FINDINGS; kind++) {
-        const struct finding *finding = &dataset->finding[kind];
-        if (finding->count == 0 || is_accepted(settings, (enum finding_kind)kind))
-            continue;
-        named += (size_t)snprintf(names + named, sizeof names - named, "%s%s", named ? ", " : "", finding_name[kind]);
-        for (int i = 0; i < (int)COUNT(finding->first) && finding->first[i] && used < sizeof what; i++)
-            used += i == 0 ? (size_t)snprintf(what + used, sizeof what - used, "%s%" PRId64 " %s (%s", used ? "); " : "", finding->count, finding_name[kind],
-                                              finding->first[i])
-                           : (size_t)snprintf(what + used, sizeof what - used, "; %s", finding->first[i]);
-    }
-    if (named > 0) {
-        fail_with(err, BAD_DATA, "findings in the data: %s)", "", what);
-        return cure_with(err, "repair the records, or accept what was found with data.accept: [%s]; graft data check lists all counts", names);
-    }
-    if (dataset->count == 0)
-        return fail_with(err, BAD_DATA, "none of %" PRId64 " records can be trained on", "see graft data check for what became of them", dataset->records);
+    dataset_find_duplicates(dataset, arena, settings->deduplicate);
+    dataset_sum_up(dataset, arena);
     return OK;
 }

@@ -1,6 +1,7 @@
-/* Instruction data: files become records, records become text with a trained span, text becomes ids with labels.
+/* Instruction data: files become records, records become conversations, conversations become text with trained spans, text becomes ids with labels.
  *
- * One row per format, one row per named template. What would train on nothing, be cut or be dropped is counted with file:line, never silent.
+ * One row per format, one row per named template. What would train on nothing, be cut, be dropped or teach the wrong thing is counted with file:line, never
+ * silent.
  */
 #ifndef GRAFT_DATASETS_DATASET_H
 #define GRAFT_DATASETS_DATASET_H
@@ -10,15 +11,32 @@
 #include "tokenizer/tokenizer.h"
 
 enum over_length { OVER_LENGTH_ERROR, OVER_LENGTH_DROP, OVER_LENGTH_TRUNCATE };
+enum train_on { TRAIN_ON_ALL_ASSISTANT, TRAIN_ON_LAST_ASSISTANT, TRAIN_ON_ALL };
 enum { NOT_TRAINED = -100 };
+
+/* How format oasst makes conversations of a tree of messages, and which trees and messages it leaves out. */
+enum thread_mode { ALL_PATHS, TOP_K, BEST_PATH };
+struct thread_settings {
+    int mode;          /* enum thread_mode */
+    int64_t top_k;     /* of mode top_k: ranks of replies from 0 that are kept */
+    const char **lang; /* languages of the first message; none: all */
+    int langs;
+    double min_quality;      /* of the label 'quality' of answers; 0: any */
+    bool review_result;      /* only trees whose first message was approved */
+    bool deleted, synthetic; /* true: such messages may stand in a conversation */
+};
+extern const struct thread_settings default_threads;
 
 /* data.train[i] / data.eval[i] */
 struct source {
     const char *path, *format;
-    const char *template_name;     /* a named template, or NULL */
-    const char *prompt, *response; /* user-defined template, both or neither */
-    int64_t limit;                 /* 0: all records */
-    const char *where;             /* position of the row in the YAML, for messages */
+    const char *template_name;             /* a named template, or NULL */
+    const char *prompt, *response;         /* user-defined template, both or neither */
+    int64_t limit;                         /* 0: all records */
+    int train_on;                          /* enum train_on */
+    double weight;                         /* passes over the source in an epoch; 0 is 1 */
+    const struct thread_settings *threads; /* NULL: default_threads */
+    const char *where;                     /* position of the row in the YAML, for messages */
 };
 
 struct data_settings {
@@ -27,6 +45,7 @@ struct data_settings {
     double eval_fraction; /* 0: none */
     int64_t max_length;
     int over_length;     /* enum over_length */
+    bool deduplicate;    /* a sequence that was there before is left out */
     const char **accept; /* findings that may be there, by name (see struct finding) */
     int accepts;
 };
@@ -39,12 +58,25 @@ struct sequence {
     int32_t *ids, *labels;
     int64_t count, trained;        /* trained: labels[1..] that are not NOT_TRAINED */
     const char *where;             /* file:line */
-    int64_t prompt_count;          /* ids before the first trained one: the prompt, for exact match */
-    const char *prompt, *response; /* rendered texts (NULL for format tokens) */
+    int64_t prompt_count;          /* ids before the last trained run: the prompt, for exact match */
+    const char *prompt, *response; /* rendered texts: what stands before the last trained turn, and that turn (NULL for format tokens) */
+    int64_t group;                 /* sequences of one tree of messages share it: a split keeps them together */
 };
 
-enum finding_kind { OVER_LENGTH, EMPTY_RESPONSE, NOTHING_TRAINED, UNKNOWN_FIELD, FINDINGS };
-/* "over_length", "empty_response", "nothing_trained", "unknown_field" */
+enum finding_kind {
+    OVER_LENGTH,     /* cut or dropped */
+    EMPTY_RESPONSE,  /* a trained turn of blanks */
+    NOTHING_TRAINED, /* dropped */
+    UNKNOWN_FIELD,
+    OUT_OF_TURN,   /* roles that do not alternate; dropped */
+    DOUBLE_BOS,    /* BOS of the tokenizer and BOS of the text */
+    NO_EOS,        /* nothing that is trained ends in EOS */
+    SPLIT_MARKER,  /* a marker of the template that is several tokens */
+    DUPLICATE,     /* a sequence that was there before; dropped by deduplicate */
+    EVAL_IN_TRAIN, /* a sequence of eval that is in train too */
+    FINDINGS
+};
+/* "over_length", "empty_response", ... */
 extern const char *const finding_name[FINDINGS];
 
 struct finding {
@@ -52,27 +84,52 @@ struct finding {
     const char *first[5]; /* "file:line: detail" of the first few */
 };
 
+/* What became of a source. */
+struct source_counts {
+    const struct source *source;
+    int64_t records, conversations; /* read; a record may hold several conversations, a conversation be made of several records */
+    int64_t filtered;               /* records that the source's own settings leave out */
+    int64_t cut, dropped;           /* conversations */
+    int64_t first, count;           /* its sequences in the dataset */
+    int64_t tokens, trained;        /* of those */
+    struct finding finding[FINDINGS];
+};
+
 struct dataset {
     struct sequence *sequence; /* in file order, source after source */
     int64_t count;
-    int64_t records, tokens, trained; /* records read; tokens and trained tokens of the sequences kept */
-    struct finding finding[FINDINGS];
+    int64_t records, conversations;   /* of all sources */
+    int64_t tokens, trained;          /* of the sequences kept */
+    struct finding finding[FINDINGS]; /* of all sources */
+    struct source_counts *source;
+    int sources;
     char hash[65]; /* over ids and labels */
 };
 
-/* Reads, renders, encodes. tokenizer may be NULL if every source has format tokens (BAD_DATA otherwise). eos: the id appended to responses that do not end with
- * it already (-1: none known, BAD_DATA unless format tokens); vocab bounds all ids. Lines that are no JSON: BAD_FILE; over_length error, malformed records,
- * missing fields, ids outside the vocabulary: BAD_DATA; each with file:line. Unknown formats, templates and fields of templates: BAD_CONFIG with source->where.
- * Findings that are no errors are counted. A token is trained if it begins in the response; what is truncated keeps its whole `response` text. */
+/* Reads, renders, encodes. tokenizer may be NULL if every source has format tokens (BAD_DATA otherwise). eos: the id that ends an answer (-1: none known,
+ * BAD_DATA unless format tokens); vocab bounds all ids. Lines that are no JSON: BAD_FILE; over_length error, malformed records, missing fields, ids outside the
+ * vocabulary: BAD_DATA; each with file:line. Unknown formats, templates and fields of templates: BAD_CONFIG with source->where. Findings that are no errors are
+ * counted. A token is trained if it begins in a trained span; what is truncated keeps its whole `response` text. */
 enum status dataset_read(struct dataset *dataset, struct arena *arena, const struct source *source, int sources, const struct data_settings *settings,
                          const struct tokenizer *tokenizer, int32_t eos, int64_t vocab, struct error *err) MUST_USE;
-/* Splits a fraction off into *eval by (seed): deterministic, at least one sequence each side (BAD_DATA below two), both in file order. Findings stay with
- * train, records are shared out. */
+/* Splits a fraction of the conversations off into *eval by (seed): deterministic, whole trees, at least one group each side (BAD_DATA below two), both in file
+ * order. Findings stay with train, conversations are shared out. */
 enum status dataset_split(struct dataset *train, struct dataset *eval, struct arena *arena, double fraction, uint64_t seed, struct error *err) MUST_USE;
-/* BAD_DATA naming counts and first places if a finding is there that settings do not accept. OVER_LENGTH is accepted by over_length: drop or truncate. */
+/* Counts what of eval is in train too, to the bit, as findings of eval. */
+void dataset_compare(const struct dataset *train, struct dataset *eval, struct arena *arena);
+/* BAD_DATA naming counts and first places if a finding is there that settings do not accept. OVER_LENGTH is accepted by over_length: drop or truncate, and
+ * DUPLICATE by deduplicate, whatever it says. */
 enum status dataset_gate(const struct dataset *dataset, const struct data_settings *settings, struct error *err) MUST_USE;
+/* Appends what became of each source and where its findings are: lines of a title, "train" or "eval". Nothing of a dataset without sources. */
+void dataset_report(const struct dataset *dataset, const char *title, struct text *out);
 
-/* Order of training: a permutation per epoch from (seed, epoch) alone; identity if !shuffle. */
+/* Sequences of an epoch: each source's, times its weight. */
+int64_t dataset_epoch_length(const struct dataset *dataset);
+/* Which sequences those are, in which order: from (seed, epoch) alone. A source of fractional weight goes through all of its sequences before it begins again,
+ * in an order of its own, however many epochs that takes. Without shuffling: the order of the files. order has room for dataset_epoch_length(). */
+void dataset_epoch(const struct dataset *dataset, struct arena *arena, int64_t *order, uint64_t seed, int64_t epoch, bool shuffle);
+
+/* A permutation from (seed, epoch) alone; identity if !shuffle. */
 void dataset_order(int64_t *order, int64_t count, uint64_t seed, int64_t epoch, bool shuffle);
 
 /* The most ids of a sequence; 1 if there is none. */
@@ -102,7 +159,11 @@ void batch_fill(struct batch *batch, const struct sequence *const *sequence, int
 const char *const *template_names(void);
 const char *const *format_names(void);
 
-/* Shows a sequence with its trained tokens marked: reverse colour if colour, else [[...]] around trained runs. */
-enum status sequence_show(const struct sequence *sequence, const struct tokenizer *tokenizer, bool colour, struct text *out, struct error *err) MUST_USE;
+/* Shows a sequence with its trained tokens marked: [[...]] around trained runs, reverse colour, or HTML (escaped, <mark> around them). */
+enum show_style { SHOW_PLAIN, SHOW_COLOUR, SHOW_HTML };
+enum status sequence_show(const struct sequence *sequence, const struct tokenizer *tokenizer, enum show_style style, struct text *out,
+                          struct error *err) MUST_USE;
+/* Appends text for a place in HTML: markup escaped, controls made visible. */
+void text_add_html(struct text *out, const char *bytes, size_t length);
 
 #endif

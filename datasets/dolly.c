@@ -4,10 +4,11 @@
 const struct dataset_format format_dolly = {
     .name = "dolly",
     .field = {
-        { "instruction", "instruction", REQUIRED },
-        { "context", "context", OPTIONAL },
-        { "response", "response", REQUIRED },
-        { "category", "category", OPTIONAL },
+        { "instruction", "instruction", REQUIRED, NULL },
+        { "context", "context", OPTIONAL, NULL },
+        { "response", "response", REQUIRED, NULL },
+        { "category", "category", OPTIONAL, NULL },
     },
     .template_name = "dolly",
+    .wording = { "{instruction}\n\n{context}", "{instruction}", "{response}" },
 };

@@ -1,46 +1,113 @@
 /* How the files of this room work together; everybody else includes dataset.h.
  *
- * A format says which fields a record has. Each field also has a common name, the same in all formats (alpaca's `input` is `context`), so any template works
- * with any format that has its fields. A template is parsed once per source against its format, then filled once per record.
+ * Everything becomes a conversation: turns of roles. A format either names the fields of a record, or reads turns itself. A template is one of two things. A
+ * WORDING fills fields into two turns, prompt and response, that stand side by side as they are. A LAYOUT says what stands around the turns of each role. A
+ * record of fields under a layout gets the format's own wording first, so every format of fields goes with every layout.
+ * Each field also has a common name, the same in all formats (alpaca's `input` is `context`), so a wording works with any format that has its fields.
  */
 #ifndef GRAFT_DATASETS_FORMAT_H
 #define GRAFT_DATASETS_FORMAT_H
 
 #include "datasets/dataset.h"
 
-enum { MAX_FIELDS = 6 };
+enum { MAX_FIELDS = 10 };
 
 enum field_role { REQUIRED, OPTIONAL, IGNORED };
 
-/* Fields with equal common names are alternatives: a record gives one of them. An IGNORED field may hold anything and has no common name. */
+/* Fields with equal common names are alternatives: a record gives one of them. An IGNORED field may hold anything; if it has a common
+ * name, it is what the format itself makes of a record. */
 struct field {
     const char *name, *common;
     enum field_role role;
+    const char *const *words; /* whole numbers stand for these texts (NULL-terminated); NULL: only a text will do */
+};
+
+enum turn_role { SYSTEM, USER, ASSISTANT };
+enum turn_training { AS_SOURCE_SAYS, TRAINED, UNTRAINED };
+
+struct turn {
+    enum turn_role role;
+    enum turn_training training;
+    bool blank; /* nothing but blanks was given */
+    const char *text;
+    size_t length;
+};
+
+/* Turns, or (format tokens) ids with labels. All lives until the block it is in has been encoded. */
+struct conversation {
+    const char *where;
+    int64_t group;
+    struct turn *turn;
+    int turns;
+    int32_t *ids, *labels;
+    int64_t count;
+};
+
+/* Texts with fields. */
+struct wording {
+    const char *prompt, *prompt_without_context, *response; /* prompt_without_context: where `context` is empty; NULL: prompt serves always */
+};
+
+/* What stands around turns. {text} is the turn's, {bos} and {eos} are the tokenizer's; a {bos} at the very beginning stands for the one that the tokenizer puts
+ * there itself. What of `assistant` is not `head` or `tail` is trained. */
+struct layout {
+    const char *name;
+    const char *default_system; /* of a conversation that has none; NULL: then there is none */
+    const char *begin, *system, *user, *head, *assistant, *tail;
+    const char *stop;                            /* the beginning of `user`, where it is what ends an answer: trained behind one */
+    const char *markers;                         /* words, blanks between them, that must be single tokens */
+    bool trims, collapses, system_in_user, ends; /* ends: EOS behind all */
+};
+
+/* Text with fields, parsed: literal pieces and indices of fields, in turn. */
+struct part {
+    const char *literal; /* NULL: the field */
+    size_t length;
+    int field;
+};
+struct pattern {
+    struct part *part;
+    int parts;
+};
+/* What a source's template comes to. */
+struct parsed_template {
+    const char *name;
+    struct pattern prompt, prompt_without_context, response; /* of formats with fields */
+    int context;                                             /* the field whose emptiness chooses prompt_without_context; -1: never */
+    const struct layout *layout;
 };
 
 /* What reads one source. */
 struct reading {
     struct dataset *dataset;
-    struct arena *arena;   /* for what stays */
-    struct arena *scratch; /* for one record; renewed between records when it has grown */
+    struct source_counts *counts;
+    struct arena *arena; /* for what stays */
+    struct arena *block; /* for conversations until they are encoded; renewed between records */
     const struct source *source;
     const struct dataset_format *format;
     const struct parsed_template *parsed; /* NULL for formats with own ids */
     const struct data_settings *settings;
     const struct tokenizer *tokenizer;
     int32_t eos;
+    const char *bos_text, *eos_text; /* as the tokenizer spells them; "" if unknown */
     int64_t vocab;
-    struct text rendered;
+    int64_t groups; /* of all sources so far */
+    int64_t room;   /* of dataset->sequence */
+    struct conversation *conversation;
+    int conversations;
 };
 
 struct dataset_format {
     const char *name;
-    struct field field[MAX_FIELDS]; /* the rest has no name */
-    const char *template_name;      /* used when the source names none; NULL: the format takes no template */
-    /* Only for formats whose records are ids: fills ids, labels and count of *sequence (in reading->scratch), labels[t] aligned with ids[t]. */
-    enum status (*read_ids)(struct reading *reading, const json_t *object, struct sequence *sequence, struct error *err);
+    struct field field[MAX_FIELDS]; /* the rest has no name; members of a record that `read` looks into are IGNORED fields */
+    const char *template_name;      /* used when the source names none; "": the source must name one; NULL: the format takes no template */
+    struct wording wording;         /* for layouts; .response NULL: the format goes with wordings only, or has turns of its own */
+    bool has_turns, has_threads;    /* turns of its own; takes the settings of threads */
+    /* Whole file; NULL: JSON records, one after the other. */
+    enum status (*read_file)(struct reading *reading, struct error *err);
+    /* One record, a checked object; NULL: its fields are filled into the wording. */
+    enum status (*read)(struct reading *reading, const json_t *object, const char *where, struct error *err);
 };
-extern const struct dataset_format format_dolly, format_alpaca, format_prompt_completion, format_text, format_tokens;
 
 /* NULL if there is none of that name. */
 const struct dataset_format *format_find(const char *name);
@@ -58,37 +125,91 @@ int format_field(const struct dataset_format *format, const char *name);
 enum status record_check(struct reading *reading, const json_t *value, const char *where, struct error *err) MUST_USE;
 /* Fills *record from a checked object. BAD_DATA naming the field that is missing, given twice or no text. */
 enum status record_read(const struct dataset_format *format, const json_t *object, const char *where, struct record *record, struct error *err) MUST_USE;
+/* BAD_DATA that says which fields are missing and which format has those of the object. */
+enum status record_lacks(const struct dataset_format *format, const json_t *object, const char *where, int field, struct error *err) MUST_USE;
+/* A member that must be a text; it and `length` are borrowed from the object. BAD_DATA if it is missing or none. */
+enum status member_text(const json_t *object, const char *where, const char *key, const char **text, size_t *length, struct error *err) MUST_USE;
+/* What kind of value it is, with its article: "a list". */
+const char *json_kind(const json_t *value);
 
-/* Text with fields: literal pieces and indices of fields, in turn. */
-struct part {
-    const char *literal; /* NULL: the field */
-    size_t length;
-    int field;
+/* JSON records of the source's file, at most source->limit, each to format->read. BAD_DATA if there are none. */
+enum status read_records(struct reading *reading, struct error *err) MUST_USE;
+/* Counts a record and hands it on. */
+enum status read_record(struct reading *reading, const json_t *value, int64_t line, struct error *err) MUST_USE;
+/* Fields as prompt and response, by the source's template. */
+void read_fields(struct reading *reading, const struct record *record, const char *where);
+/* A turn whose text lives as long as the block; and one whose text is copied into it. */
+struct turn turn_of(enum turn_role role, const char *text, size_t length);
+struct turn turn_new(struct reading *reading, enum turn_role role, const char *text, size_t length);
+/* Takes a conversation as it is. */
+void reading_add(struct reading *reading, struct conversation conversation);
+/* Takes turns as a conversation: those behind the last answer are left out; turns that do not alternate, or hold no answer, are a finding. */
+void reading_add_turns(struct reading *reading, struct turn *turn, int turns, const char *where, int64_t group);
+/* Encodes what has been taken, if it has become much (or, at the end, whatever there is). */
+enum status reading_encode(struct reading *reading, bool all, struct error *err) MUST_USE;
+
+/* Cuts a text at marks ("### Human:") into turns: blanks around each are left out. What stands before the first mark is the system's turn. */
+struct mark {
+    const char *text;
+    enum turn_role role;
 };
-struct pattern {
-    struct part *part;
-    int parts;
-};
-struct parsed_template {
-    struct pattern prompt, prompt_without_context, response;
-    int context; /* the field whose emptiness chooses prompt_without_context; -1: never */
-};
+void read_marked(struct reading *reading, const struct mark *mark, int marks, const char *text, size_t length, const char *where);
+
 /* The template of a source, parsed for its format. BAD_CONFIG, beginning with `where_prompt` or `where_response` (for a template by name: source->where). */
 enum status template_parse(struct parsed_template *out, struct arena *arena, const struct dataset_format *format, const struct source *source,
                            const char *where_prompt, const char *where_response, struct error *err) MUST_USE;
-/* Replaces *out by the prompt, then the response; *split is the first byte of the response. Returns whether the record gave the response anything but blanks.
- */
-bool template_render(const struct parsed_template *parsed, const struct record *record, struct text *out, size_t *split);
+/* Appends a pattern filled with a record's fields. Returns whether any of them gave more than blanks. */
+bool pattern_fill(const struct pattern *pattern, const struct record *record, struct text *out);
+
+extern const struct layout bare_layout;
+/* NULL if there is none of that name. */
+const struct layout *layout_find(const char *name);
+/* Names, NULL-terminated. */
+const char *const *layout_names(void);
+
+/* Bytes [begin, end) of a rendered text that are trained. */
+struct span {
+    size_t begin, end;
+};
+struct rendering {
+    struct text text;
+    struct span *span; /* in order, apart from each other */
+    int spans;
+    int last; /* the last trained turn; -1: none */
+};
+/* A conversation as one text, in the arena. bos: whether a {bos} at the very beginning is written. */
+void layout_render(const struct layout *layout, const struct conversation *conversation, int train_on, bool bos, const char *bos_text, const char *eos_text,
+                   struct arena *arena, struct rendering *out);
 
 /* Format and template of a source, parsed. *out is NULL if the format takes none. BAD_CONFIG with position. */
 enum status source_check(struct arena *arena, const struct source *source, const char *where_prompt, const char *where_response,
                          const struct dataset_format **format, struct parsed_template **out, struct error *err) MUST_USE;
 
-/* A checked JSON object becomes a sequence, unless it trains on nothing or is over length (counted); *kept says which. */
-enum status encode_record(struct reading *reading, const json_t *object, const char *where, struct sequence *sequence, bool *kept, struct error *err) MUST_USE;
+/* What a conversation becomes: nothing here depends on any other, so they can be encoded in any order. */
+struct note {
+    enum finding_kind kind;
+    const char *detail;
+};
+struct encoded {
+    struct sequence sequence;
+    bool kept, cut;
+    struct note note[5];
+    int notes;
+};
+/* *out lives in `arena`. BAD_DATA: over length, ids outside the vocabulary; and what the tokenizer says. */
+enum status encode(const struct reading *reading, struct arena *arena, const struct conversation *conversation, struct encoded *out,
+                   struct error *err) MUST_USE;
 
-/* Counts a finding; the first few places are kept with their detail. */
-void finding_add(struct reading *reading, enum finding_kind kind, const char *where, const char *detail, ...) __attribute__((format(printf, 4, 5)));
+/* Counts a finding of a source and of its dataset; the first few places are kept with their detail. */
+void finding_add(struct arena *arena, struct dataset *dataset, struct source_counts *counts, enum finding_kind kind, const char *where, const char *detail, ...)
+    __attribute__((format(printf, 6, 7)));
+/* Counts the template's markers that the tokenizer makes several tokens of. */
+void check_markers(struct reading *reading);
+
+/* Totals and the hash, over what a dataset holds; count of each source is already there. */
+void dataset_sum_up(struct dataset *dataset, const struct arena *like);
+/* Counts sequences that were there before, and leaves them out if `drop`. */
+void dataset_find_duplicates(struct dataset *dataset, struct arena *arena, bool drop);
 
 /* Replaces the cure of the failure just recorded: the nearest valid name, or "<title>: " and all of them. Returns err->code. */
 enum status cure_with_names(struct error *err, const char *word, const char *const *valid, size_t count, const char *title);

@@ -4,9 +4,10 @@
 const struct dataset_format format_prompt_completion = {
     .name = "prompt_completion",
     .field = {
-        { "prompt", "prompt", REQUIRED },
-        { "completion", "response", REQUIRED },
-        { "response", "response", REQUIRED },
+        { "prompt", "prompt", REQUIRED, NULL },
+        { "completion", "response", REQUIRED, NULL },
+        { "response", "response", REQUIRED, NULL },
     },
     .template_name = "prompt_completion",
+    .wording = { "{prompt}", NULL, "{response}" },
 };

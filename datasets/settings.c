@@ -23,11 +23,64 @@ static enum status parse_template(struct arena *arena, const struct setting *row
     return OK;
 }
 
+/* A list of texts, or one. */
+static enum status parse_langs(struct arena *arena, const struct setting *row, const struct yaml *value, void *field, const char *folder, struct error *err)
+{
+    struct thread_settings *threads = (struct thread_settings *)(void *)((char *)field - row->offset);
+    (void)folder;
+    if (!value)
+        return OK;
+    const bool one = value->kind == YAML_SCALAR;
+    const char **lang = NEW_ARRAY(arena, one ? 1 : value->count, const char *);
+    for (int i = 0; i < (one ? 1 : value->count); i++) {
+        const struct yaml *item = one ? value : value->item[i];
+        if (item->kind != YAML_SCALAR || !*item->text || value->kind == YAML_MAP)
+            return fail_with(err, BAD_CONFIG, "%s: oasst.lang: expected languages", "give a list as the data spell them: [en, pt-BR]", item->where);
+        lang[i] = item->text;
+    }
+    threads->lang = lang;
+    threads->langs = one ? 1 : value->count;
+    return OK;
+}
+
+static const char *const modes[] = { [ALL_PATHS] = "all_paths", [TOP_K] = "top_k", [BEST_PATH] = "best_path", NULL };
+static const char *const train_ons[] = {
+    [TRAIN_ON_ALL_ASSISTANT] = "all_assistant", [TRAIN_ON_LAST_ASSISTANT] = "last_assistant", [TRAIN_ON_ALL] = "all", NULL
+};
+
+#define THREADS(member) offsetof(struct thread_settings, member)
+static const struct setting thread_rows[] = {
+    { "mode", SETTING_CHOICE, THREADS(mode), "all_paths", 0, 0, modes, NULL, NULL, "which paths through a tree become conversations" },
+    { "top_k", SETTING_INT, THREADS(top_k), "0", 0, 1e6, NULL, NULL, NULL, "of mode top_k: so many best answers to each message" },
+    { "lang", SETTING_OWN, THREADS(lang), NULL, 0, 0, NULL, parse_langs, NULL, "languages of the first message; absent: all" },
+    { "min_quality", SETTING_REAL, THREADS(min_quality), "0", 0, 1, NULL, NULL, NULL, "least label 'quality' of an answer that has one" },
+    { "review_result", SETTING_BOOL, THREADS(review_result), "true", 0, 0, NULL, NULL, NULL, "only trees whose first message was approved" },
+    { "deleted", SETTING_BOOL, THREADS(deleted), "false", 0, 0, NULL, NULL, NULL, "also conversations with deleted messages" },
+    { "synthetic", SETTING_BOOL, THREADS(synthetic), "false", 0, 0, NULL, NULL, NULL, "also conversations with messages that a model wrote" },
+};
+
+static enum status parse_threads(struct arena *arena, const struct setting *row, const struct yaml *value, void *field, const char *folder, struct error *err)
+{
+    struct thread_settings *threads = NEW(arena, struct thread_settings);
+    if (!value)
+        return OK;
+    TRY(settings_read(arena, thread_rows, COUNT(thread_rows), value, row->name, folder, threads, err));
+    if ((threads->mode == TOP_K) != (threads->top_k > 0))
+        return fail_with(err, BAD_CONFIG, "%s: oasst.mode is %s and oasst.top_k is %lld",
+                         "mode: top_k needs top_k: N of at least 1, and only that mode takes it", value->where, modes[threads->mode],
+                         (long long)threads->top_k);
+    *(const struct thread_settings **)field = threads;
+    return OK;
+}
+
 static const struct setting source_rows[] = {
-    { "path", SETTING_PATH, SOURCE(path), "!", 0, 0, NULL, NULL, NULL, "JSON lines, or one JSON array" },
+    { "path", SETTING_PATH, SOURCE(path), "!", 0, 0, NULL, NULL, NULL, "JSON lines, or one JSON array; .gz of them" },
     { "format", SETTING_TEXT, SOURCE(format), "!", 0, 0, NULL, NULL, NULL, "which fields a record has" },
     { "template", SETTING_OWN, SOURCE(template_name), NULL, 0, 0, NULL, parse_template, NULL, "a name, or {prompt, response}; absent: the format's own" },
-    { "limit", SETTING_INT, SOURCE(limit), "0", 0, 1e15, NULL, NULL, NULL, "only the first records; 0: all" },
+    { "train_on", SETTING_CHOICE, SOURCE(train_on), "all_assistant", 0, 0, train_ons, NULL, NULL, "which turns are trained" },
+    { "weight", SETTING_REAL, SOURCE(weight), "1", 1e-6, 1e4, NULL, NULL, NULL, "passes over the source in an epoch" },
+    { "limit", SETTING_INT, SOURCE(limit), "0", 0, 1e15, NULL, NULL, NULL, "only the first records (of oasst: trees); 0: all" },
+    { "oasst", SETTING_OWN, SOURCE(threads), NULL, 0, 0, NULL, parse_threads, NULL, "of format oasst: which conversations a tree gives" },
 };
 
 static enum status parse_source(struct arena *arena, const struct yaml *item, const char *name, const char *folder, struct source *source, struct error *err)
@@ -60,6 +113,18 @@ static enum status parse_sources(struct arena *arena, const struct setting *row,
     return OK;
 }
 
+static void print_threads(struct text *out, const struct thread_settings *threads)
+{
+    text_print(out, ", oasst: {mode: %s, top_k: %lld, min_quality: %.17g, review_result: %s, deleted: %s, synthetic: %s", modes[threads->mode],
+               (long long)threads->top_k, threads->min_quality, threads->review_result ? "true" : "false", threads->deleted ? "true" : "false",
+               threads->synthetic ? "true" : "false");
+    for (int i = 0; i < threads->langs; i++) {
+        text_add_string(out, i ? ", " : ", lang: [");
+        text_add_yaml(out, threads->lang[i]);
+    }
+    text_add_string(out, threads->langs ? "]}" : "}");
+}
+
 static void print_source(struct text *out, const struct source *source)
 {
     text_add_string(out, "{path: ");
@@ -74,7 +139,10 @@ static void print_source(struct text *out, const struct source *source)
     } else if (source->template_name) {
         text_print(out, ", template: %s", source->template_name);
     }
-    text_print(out, ", limit: %lld}", (long long)source->limit);
+    text_print(out, ", train_on: %s, weight: %.17g, limit: %lld", train_ons[source->train_on], source->weight, (long long)source->limit);
+    if (source->threads)
+        print_threads(out, source->threads);
+    text_add_string(out, "}");
 }
 
 static void print_sources(struct text *out, const struct setting *row, const void *field)
@@ -126,11 +194,12 @@ static void print_accept(struct text *out, const struct setting *row, const void
 static const char *const over_lengths[] = { [OVER_LENGTH_ERROR] = "error", [OVER_LENGTH_DROP] = "drop", [OVER_LENGTH_TRUNCATE] = "truncate", NULL };
 
 const struct setting data_settings_rows[] = {
-    { "train", SETTING_OWN, DATA(train), "!", 0, 0, NULL, parse_sources, print_sources, "list of {path, format, template, limit}" },
-    { "eval", SETTING_OWN, DATA(eval), NULL, 0, 0, NULL, parse_sources, print_sources, "list of {path, format, template, limit}" },
+    { "train", SETTING_OWN, DATA(train), "!", 0, 0, NULL, parse_sources, print_sources, "list of {path, format, template, train_on, weight, limit, oasst}" },
+    { "eval", SETTING_OWN, DATA(eval), NULL, 0, 0, NULL, parse_sources, print_sources, "list of {path, format, template, train_on, weight, limit, oasst}" },
     { "eval_fraction", SETTING_REAL, DATA(eval_fraction), "0", 0, 0.9, NULL, NULL, NULL, "instead of eval: share of train that is held out" },
     { "max_length", SETTING_INT, DATA(max_length), "1024", 2, 1 << 24, NULL, NULL, NULL, "tokens of a sequence, EOS included" },
     { "over_length", SETTING_CHOICE, DATA(over_length), "!", 0, 0, over_lengths, NULL, NULL, "what becomes of longer sequences" },
+    { "deduplicate", SETTING_BOOL, DATA(deduplicate), "false", 0, 0, NULL, NULL, NULL, "leave out sequences that were there before" },
     { "accept", SETTING_OWN, DATA(accept), NULL, 0, 0, NULL, parse_accept, print_accept, "list of findings that may be there: empty_response, ..." },
 };
 const size_t data_settings_count = COUNT(data_settings_rows);

@@ -1,8 +1,8 @@
-/* Templates: the named ones as rows, the user's own from YAML, both read by one small parser and filled by one loop.
+/* Templates: wordings by name as rows, the user's own from YAML, both read by one small parser and filled by one loop; layouts by name stand in layouts.c.
  *
- * Only the response is trained, so what belongs to learning when to stop ("### End") stands there, and a blank between prompt and answer belongs to the side
- * on which the tokenizer puts it: " {response}" behind "Answer:". Named strings are those that published models were trained with (Stanford Alpaca's
- * PROMPT_DICT, Databricks' Dolly).
+ * Of a wording only the response is trained, so what belongs to learning when to stop ("### End") stands there, and a blank between prompt and answer belongs
+ * to the side on which the tokenizer puts it: " {response}" behind "Answer:". Named strings are those that published models were trained with (Stanford
+ * Alpaca's PROMPT_DICT, Databricks' Dolly); question_answer is how gsm8k is commonly asked, nli after "explain nli" of WT5 (Narang et al. 2020).
  */
 #include "datasets/format.h"
 
@@ -14,16 +14,21 @@
 #define DO               "Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n"
 
 static const struct {
-    const char *name, *prompt, *prompt_without_context, *response;
+    const char *name;
+    struct wording wording;
 } rows[] = {
-    { "alpaca", TASK_AND_CONTEXT "### Input:\n{context}\n\n### Response:", TASK_ALONE "### Response:", "{response}" },
-    { "dolly", TASK_ALONE "Input:\n{context}\n\n### Response:\n", TASK_ALONE "### Response:\n", "{response}\n\n### End" },
-    { "plain", "{context}\n{instruction}\n", "{instruction}\n", "{response}" },
-    { "prompt_completion", "{prompt}", NULL, "{response}" },
-    { "text", "", NULL, "{text}" },
+    { "alpaca", { TASK_AND_CONTEXT "### Input:\n{context}\n\n### Response:", TASK_ALONE "### Response:", "{response}" } },
+    { "dolly", { TASK_ALONE "Input:\n{context}\n\n### Response:\n", TASK_ALONE "### Response:\n", "{response}\n\n### End" } },
+    { "plain", { "{context}\n{instruction}\n", "{instruction}\n", "{response}" } },
+    { "question_answer", { "{context}\n\nQuestion: {instruction}\nAnswer:", "Question: {instruction}\nAnswer:", " {response}" } },
+    { "nli", { "explain nli premise: {premise} hypothesis: {hypothesis}", NULL, "\n{label} explanation: {explanation}" } },
+    { "prompt_completion", { "{prompt}", NULL, "{response}" } },
+    { "text", { "", NULL, "{text}" } },
 };
-static const char *const names[] = { "alpaca", "dolly", "plain", "prompt_completion", "text", NULL };
-_Static_assert(COUNT(names) == COUNT(rows) + 1, "one name per row");
+static const char *const names[] = {
+    "alpaca", "dolly",  "plain",    "question_answer", "nli",     "prompt_completion", "text",     "vicuna",       "llama2-chat", "llama3",
+    "chatml", "zephyr", "starchat", "openassistant",   "guanaco", "falcon-instruct",   "mpt-chat", "mpt-30b-chat", "baize",       NULL
+};
 
 const char *const *template_names(void)
 {
@@ -112,47 +117,86 @@ static enum status parse(struct pattern *out, struct arena *arena, const struct 
     return OK;
 }
 
-static enum status parse_pair(struct parsed_template *out, struct arena *arena, const struct dataset_format *format, const char *name,
-                              const char *const text[3], const char *const where[3], struct error *err)
+/* The field that all formats call `context`; a field that is only spelled so is another thing. */
+static int context_of(const struct dataset_format *format)
+{
+    for (int i = 0; i < MAX_FIELDS && format->field[i].name; i++)
+        if (text_equal(format->field[i].common, "context"))
+            return i;
+    return -1;
+}
+
+static enum status parse_wording(struct parsed_template *out, struct arena *arena, const struct dataset_format *format, const char *title,
+                                 const struct wording *wording, const char *const where[3], struct error *err)
 {
     static const char *const part_name[3] = { "prompt", "prompt without context", "response" };
+    const int context = context_of(format);
+    const char *const text[3] = { context >= 0 || !wording->prompt_without_context ? wording->prompt : NULL, wording->prompt_without_context,
+                                  wording->response };
     struct pattern *const pattern[3] = { &out->prompt, &out->prompt_without_context, &out->response };
     for (int i = 0; i < 3; i++) {
-        char title[120];
-        snprintf(title, sizeof title, "%s's %s", name ? name : "the template", part_name[i]);
+        const char *name = arena_print(arena, "%s's %s", title, part_name[i]);
         if (text[i])
-            TRY(parse(pattern[i], arena, &(struct parsing){ format, where[i], title, text[i], err }));
+            TRY(parse(pattern[i], arena, &(struct parsing){ format, where[i], name, text[i], err }));
     }
-    out->context = text[1] ? format_field(format, "context") : -1;
+    if (!text[0])
+        out->prompt = out->prompt_without_context;
+    out->context = text[0] && text[1] ? context : -1;
     return OK;
+}
+
+/* A wording by name, or the layout of that name around the turns of the format, own or worded. */
+static enum status parse_named(struct parsed_template *out, struct arena *arena, const struct dataset_format *format, const char *name,
+                               const char *source_where, struct error *err)
+{
+    const char *const where[3] = { source_where, source_where, source_where };
+    out->name = name;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (strcmp(rows[i].name, name) == 0 && !format->has_turns)
+            return parse_wording(out, arena, format, arena_print(arena, "template %s", name), &rows[i].wording, where, err);
+        else if (strcmp(rows[i].name, name) == 0)
+            return fail_with(err, BAD_CONFIG, "%s: template %s fills fields of a record, and format %s has turns of a conversation",
+                             "choose a template for conversations: vicuna, llama2-chat, llama3, chatml, zephyr, openassistant, guanaco, ...", source_where,
+                             name, format->name);
+    out->layout = layout_find(name);
+    if (!out->layout) {
+        size_t count = 0;
+        while (names[count])
+            count++;
+        fail_with(err, BAD_CONFIG, "%s: there is no template '%.100s'", "", source_where, name);
+        return cure_with_names(err, name, names, count, "templates by name");
+    }
+    if (format->has_turns)
+        return OK;
+    if (!format->wording.response)
+        return fail_with(err, BAD_CONFIG, "%s: template %s needs a question and an answer, and format %s has neither",
+                         "remove the template, or choose the format that has them", source_where, name, format->name);
+    return parse_wording(out, arena, format, arena_print(arena, "format %s", format->name), &format->wording, where, err);
 }
 
 enum status template_parse(struct parsed_template *out, struct arena *arena, const struct dataset_format *format, const struct source *source,
                            const char *where_prompt, const char *where_response, struct error *err)
 {
-    *out = (struct parsed_template){ .context = -1 };
-    if (source->prompt && source->response) {
-        const char *const text[3] = { source->prompt, NULL, source->response }, *const where[3] = { where_prompt, NULL, where_response };
-        return parse_pair(out, arena, format, NULL, text, where, err);
-    }
+    *out = (struct parsed_template){ .context = -1, .layout = &bare_layout, .name = "" };
     const char *name = source->template_name ? source->template_name : format->template_name;
-    const char *const where[3] = { source->where, source->where, source->where };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        const char *const text[3] = { rows[i].prompt, rows[i].prompt_without_context, rows[i].response };
-        if (strcmp(rows[i].name, name) != 0)
-            continue;
-        char title[100];
-        snprintf(title, sizeof title, "template %s", name);
-        return parse_pair(out, arena, format, title, text, where, err);
+    if (source->prompt && source->response && format->has_turns)
+        return fail_with(err, BAD_CONFIG, "%s: a pair of prompt and response fills fields of a record, and format %s has turns of a conversation",
+                         "choose a template for conversations by name: vicuna, llama2-chat, llama3, chatml, ...", source->where, format->name);
+    if (source->prompt && source->response) {
+        const struct wording wording = { source->prompt, NULL, source->response };
+        const char *const where[3] = { where_prompt, NULL, where_response };
+        return parse_wording(out, arena, format, "the template", &wording, where, err);
     }
-    fail_with(err, BAD_CONFIG, "%s: there is no template '%.100s'", "", source->where, name);
-    return cure_with_names(err, name, names, COUNT(rows), "templates by name");
+    if (!*name)
+        return fail_with(err, BAD_CONFIG, "%s: format %s needs a template",
+                         "name the one that the model was trained with: template: chatml, llama2-chat, llama3, ...", source->where, format->name);
+    return parse_named(out, arena, format, name, source->where, err);
 }
 
-/* Whether any field gave more than blanks. */
-static bool add_pattern(struct text *out, const struct pattern *pattern, const struct record *record)
+bool pattern_fill(const struct pattern *pattern, const struct record *record, struct text *out)
 {
     bool given = false;
+    text_add(out, "", 0);
     for (int i = 0; i < pattern->parts; i++) {
         const struct part *part = &pattern->part[i];
         if (part->literal) {
@@ -165,14 +209,4 @@ static bool add_pattern(struct text *out, const struct pattern *pattern, const s
         given = given || (length > 0 && strspn(bytes, " \t\r\n") < length);
     }
     return given;
-}
-
-bool template_render(const struct parsed_template *parsed, const struct record *record, struct text *out, size_t *split)
-{
-    bool without = parsed->context >= 0 && record->value[parsed->context].length == 0;
-    text_clear(out);
-    add_pattern(out, without ? &parsed->prompt_without_context : &parsed->prompt, record);
-    *split = out->length;
-    text_add(out, "", 0);
-    return add_pattern(out, &parsed->response, record);
 }

@@ -3,6 +3,6 @@
 
 const struct dataset_format format_text = {
     .name = "text",
-    .field = { { "text", "text", REQUIRED } },
+    .field = { { "text", "text", REQUIRED, NULL } },
     .template_name = "text",
 };

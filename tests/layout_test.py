@@ -34,6 +34,7 @@ FOREIGN = {
     "omp.h": "autograd/",
     "pcre2.h": ("common/pattern.c", "tokenizer/pretokenize.c"),
     "utf8proc.h": ("tokenizer/normalize.c", "tokenizer/jinja_unicode.c"),
+    "zlib.h": "common/gzip.c",
     "mpi.h": "trainer/comm_mpi.c",
     "nccl.h": "trainer/comm_nccl.c",
     "microhttpd.h": "inference/server.c",

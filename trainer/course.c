@@ -8,10 +8,11 @@ enum { MOST_WALKED = 1 << 22 }; /* sequences: some hundredths of a second */
 
 struct course course_new(struct arena *arena, const struct dataset *train, const struct training_settings *settings)
 {
-    struct course course = { .train = train, .settings = settings, .epoch = -1 };
-    course.steps_per_epoch = (train->count + settings->batch_size - 1) / settings->batch_size;
+    struct course course = { .train = train, .settings = settings, .arena = arena, .epoch = -1 };
+    course.length = dataset_epoch_length(train);
+    course.steps_per_epoch = (course.length + settings->batch_size - 1) / settings->batch_size;
     course.steps = settings->max_steps > 0 ? settings->max_steps : (int64_t)ceil(settings->num_train_epochs * (double)course.steps_per_epoch);
-    course.order = NEW_ARRAY(arena, train->count, int64_t);
+    course.order = NEW_ARRAY(arena, course.length, int64_t);
     course.sequence = NEW_ARRAY(arena, settings->batch_size, const struct sequence *);
     return course;
 }
@@ -21,10 +22,10 @@ int64_t course_step(struct course *course, int64_t step)
     const struct training_settings *settings = course->settings;
     int64_t epoch = (step - 1) / course->steps_per_epoch, begin = (step - 1) % course->steps_per_epoch * settings->batch_size;
     if (epoch != course->epoch) {
-        dataset_order(course->order, course->train->count, (uint64_t)settings->seed, epoch, settings->shuffle);
+        dataset_epoch(course->train, course->arena, course->order, (uint64_t)settings->seed, epoch, settings->shuffle);
         course->epoch = epoch;
     }
-    int64_t count = course->train->count - begin < settings->batch_size ? course->train->count - begin : settings->batch_size;
+    int64_t count = course->length - begin < settings->batch_size ? course->length - begin : settings->batch_size;
     for (int64_t i = 0; i < count; i++)
         course->sequence[i] = &course->train->sequence[course->order[begin + i]];
     return count;
@@ -50,7 +51,9 @@ struct capacity course_capacity(struct arena *arena, const struct dataset *train
     struct course course = course_new(arena, train, settings);
     struct capacity capacity = { 1, 1, 1 };
     int64_t *first = NEW_ARRAY(arena, settings->batch_size + 1, int64_t);
-    int64_t steps = settings->shuffle || course.steps < course.steps_per_epoch ? course.steps : course.steps_per_epoch; /* the same again, unless shuffled */
+    int64_t steps = settings->shuffle || course.steps < course.steps_per_epoch || course.length != train->count
+                        ? course.steps
+                        : course.steps_per_epoch; /* the same again, unless shuffled or mixed */
     if (train->count == 0 || steps > MOST_WALKED / settings->batch_size)
         return step_capacity(train, settings);
     for (int64_t step = 1; step <= steps; step++) {

@@ -11,9 +11,11 @@
 struct course {
     const struct dataset *train;
     const struct training_settings *settings;
+    struct arena *arena;
+    int64_t length; /* sequences of an epoch */
     int64_t steps_per_epoch, steps;
     int64_t epoch;  /* whose order that is; -1: none yet */
-    int64_t *order; /* [train->count] */
+    int64_t *order; /* [length] */
     const struct sequence **sequence;
 };
 

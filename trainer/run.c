@@ -37,6 +37,7 @@ enum status run_open_data(struct run *run, struct error *err)
     TRY(dataset_read(&run->eval, run->arena, data->eval, data->evals, data, run->tokenizer, eos, run->model_config.vocab, err));
     if (data->eval_fraction > 0)
         TRY(dataset_split(&run->train, &run->eval, run->arena, data->eval_fraction, (uint64_t)run->config.training.seed, err));
+    dataset_compare(&run->train, &run->eval, run->arena);
     return OK;
 }
 

@@ -16,7 +16,7 @@ int64_t step_micro_batch_tokens(const struct dataset *train, const struct traini
 struct capacity step_capacity(const struct dataset *train, const struct training_settings *settings)
 {
     int64_t longest = dataset_longest(train->sequence, train->count), rows = step_micro_batch_tokens(train, settings);
-    int64_t batch = settings->batch_size < train->count ? settings->batch_size : train->count;
+    int64_t epoch = dataset_epoch_length(train), batch = settings->batch_size < epoch ? settings->batch_size : epoch;
     if (rows < longest)
         rows = longest;
     if (rows > batch * longest)

@@ -6,6 +6,15 @@
     "<s>Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the " \
     "request.\n\n### Instruction:\n"
 
+#define VICUNA                                                                                                                                                 \
+    "<s>A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user's "      \
+    "questions. "
+#define BAIZE "<s>The conversation between human and AI assistant.\n"
+#define CHAT  "[{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': 'Ho'}, "
+#define TREE(replies)                                                                                                                                          \
+    "{'message_tree_id': 't', 'tree_state': 'ready_for_export', 'prompt': {'message_id': 'p', 'text': 'Hi', 'role': 'prompter', 'review_result': true, "       \
+    "'replies': [" replies "]}}"
+
 static const struct {
     const char *format, *template_name, *record, *spelled;
 } golden[] = {
@@ -27,6 +36,41 @@ static const struct {
     { "tokens", NULL, "{'ids': [0, 67, 68, 1]}", "<s>[[AB</s>]]" },
     { "tokens", NULL, "{'ids': [67, 68, 69, 70], 'labels': [67, -100, 69, -100]}", "AB[[C]]D" },
     { "tokens", NULL, "{'ids': [67, 68], 'labels': null}", "A[[B]]" },
+    { "dolly", "vicuna", "{'instruction': 'Why?', 'context': 'It is.', 'response': 'So.'}", VICUNA "USER: Why?\n\nIt is. ASSISTANT:[[ So.</s>]]" },
+    { "alpaca", "guanaco", "{'instruction': 'Why?', 'input': '', 'output': 'So.'}", "<s>### Human: Why?### Assistant:[[ So.</s>]]" },
+    { "prompt_completion", "zephyr", "{'prompt': 'Q', 'completion': 'A'}", "<s><|user|>\nQ</s>\n<|assistant|>\n[[A</s>]]\n" },
+    { "messages", "vicuna", "{'messages': " CHAT "{'role': 'user', 'content': 'And?'}, {'role': 'assistant', 'content': 'No.'}]}",
+      "<s>Be brief. USER: Hi ASSISTANT:[[ Ho</s>]]USER: And? ASSISTANT:[[ No.</s>]]" },
+    { "messages", "vicuna", "{'id': 7, 'messages': " CHAT "{'role': 'user', 'content': 'And?'}, {'role': 'assistant', 'content': 'No.', 'train': false}]}",
+      "<s>Be brief. USER: Hi ASSISTANT:[[ Ho</s>]]USER: And? ASSISTANT: No.</s>" },
+    { "messages", "zephyr", "{'messages': " CHAT "{'role': 'user', 'content': 'And?', 'train': true}]}",
+      "<s><|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\n[[Ho</s>]]\n[[<|user|>\nAnd?</s>\n]]" },
+    { "sharegpt", NULL,
+      "{'id': 'a', 'conversations': [{'from': 'gpt', 'value': 'Yes?'}, {'from': 'human', 'value': 'Hi'}, {'from': 'gpt', 'value': 'Ho'}, {'from': 'user', "
+      "'value': 'last'}]}",
+      VICUNA "USER: Hi ASSISTANT:[[ Ho</s>]]" },
+    { "oasst", NULL, TREE("{'message_id': 'a', 'text': 'Ho', 'role': 'assistant', 'replies': [{'message_id': 'q', 'text': '?', 'role': 'prompter'}]}"),
+      "<s><|prompter|>Hi</s><|assistant|>[[Ho</s>]]" },
+    { "guanaco", NULL, "{'text': '### Human: Hi\\nyou### Assistant: Ho### Human: And?### Assistant: No.'}",
+      "<s>### Human: Hi\nyou### Assistant:[[ Ho### Human]]: And?### Assistant:[[ No.</s>]]" },
+    { "baize", NULL, "{'topic': 't', 'input': 'The conversation between human and AI assistant.\\n[|Human|] Hi\\n[|AI|] Ho\\n[|Human|] '}",
+      BAIZE "[|Human|] Hi\n[|AI|][[ Ho\n</s>]]" },
+    { "dolly_hhrlhf", NULL, "{'prompt': 'Do it.\\n\\n### Response:\\n', 'response': 'Done.'}", "<s>Do it.\n\n### Response:\n[[Done.</s>]]" },
+    { "gsm8k", NULL, "{'question': '1 + 1?', 'answer': 'It is <<1+1=2>>2.\\n#### 2'}", "<s>Question: 1 + 1?\nAnswer:[[ It is <<1+1=2>>2.\n#### 2</s>]]" },
+    { "gsm8k", "guanaco", "{'question': '1 + 1?', 'answer': '2'}", "<s>### Human: 1 + 1?### Assistant:[[ 2</s>]]" },
+    { "competition_math", NULL, "{'problem': '$x=1$?', 'level': 'Level 1', 'type': 'Algebra', 'solution': '\\\\boxed{1}'}",
+      "<s>Question: $x=1$?\nAnswer:[[ \\boxed{1}</s>]]" },
+    { "competition_math", "plain", "{'context': 'x', 'answer': '1', 'chain_of_thought': 'so 1', 'category': 'c'}", "<s>x\n[[so 1</s>]]" },
+    { "esnli", NULL, "{'premise': 'Rain falls.', 'hypothesis': 'It is wet.', 'label': 0, 'explanation_1': 'Rain wets.', 'explanation_2': ''}",
+      "<s>explain nli premise: Rain falls. hypothesis: It is wet.[[\nentailment explanation: Rain wets.</s>]]" },
+    { "esnli", "guanaco", "{'premise': 'P', 'hypothesis': 'H', 'label': 'neutral', 'explanation_1': 'E'}",
+      "<s>### Human: Premise: P\nHypothesis: H### Assistant:[[ neutral\nE</s>]]" },
+    { "duorc", NULL,
+      "{'plot_id': '1', 'plot': 'Ann flies.', 'title': 'T', 'question_id': 'q', 'question': 'Who?', 'answers': ['Ann', 'her'], 'no_answer': false}",
+      "<s>Ann flies.\n\nQuestion: Who?\nAnswer:[[ Ann</s>]]" },
+    { "duorc", NULL, "{'id': '1', 'plot': 'Ann flies.', 'title': 'T', 'qa': [{'id': 'q', 'question': 'Who?', 'answers': ['Ann'], 'no_answer': false}]}",
+      "<s>Ann flies.\n\nQuestion: Who?\nAnswer:[[ Ann</s>]]" },
+    { "lambada", NULL, "{'text': 'I do not care about signs'}", "<s>I do not care about[[ signs</s>]]" },
 };
 
 /* JSON with ' for ", so that tables stay readable. */
@@ -53,7 +97,7 @@ static void every_format_gives_its_golden_tokens_and_labels(void **state)
         assert_holds(s->where, "data.jsonl:1");
         assert_true(!s->prompt == !strcmp(golden[i].format, "tokens"));
         for (int kind = 0; kind < FINDINGS; kind++)
-            assert_int_equal(w.dataset.finding[kind].count, 0);
+            assert_true(w.dataset.finding[kind].count == 0 || kind == SPLIT_MARKER); /* this tokenizer has no markers */
         tokenizer_close(w.tokenizer);
     }
 }
@@ -68,7 +112,7 @@ static void every_format_has_a_golden_record(void **state)
             found |= strcmp(golden[i].format, *name) == 0;
         assert_true(found);
     }
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 16);
 }
 
 static void lines_and_arrays_give_the_same(void **state)
@@ -132,7 +176,8 @@ static const struct {
     const char *what, *cure;
 } refused[] = {
     { "dolly", "{'question': 'q', 'answer': 'a'}", BAD_DATA,
-      "data.jsonl:1: field 'instruction' of format dolly is missing; the record has 'question', 'answer'", "'instruction', 'context', 'response', 'category'" },
+      "data.jsonl:1: field 'instruction' of format dolly is missing; the record has 'question', 'answer'", "set format: gsm8k" },
+    { "dolly", "{'query': 'q', 'reply': 'a'}", BAD_DATA, "the record has 'query', 'reply'", "'instruction', 'context', 'response', 'category'" },
     { "dolly", "{'instruction': 'i', 'input': 'c', 'output': 'o'}", BAD_DATA, "field 'response' of format dolly is missing", "set format: alpaca" },
     { "dolly", "{'prompt': 'i', 'completion': 'o'}", BAD_DATA, "is missing", "set format: prompt_completion" },
     { "dolly", "{'instruction': 'i', 'response': null}", BAD_DATA, "'response' (null)", "" },
@@ -168,7 +213,7 @@ static const struct {
     { "tokens", "{'ids': [1, 2], 'labels': [1, -1]}", BAD_DATA, "labels[1] is -1", "-100" },
     { "tokens", "{'ids': [1, 2], 'labels': [1, -101]}", BAD_DATA, "labels[1]", "-100" },
     { "tokens", "{'ids': [1, 2], 'labels': [1, 260]}", BAD_DATA, "labels[1]", "-100" },
-    { "csv", "a,b", BAD_CONFIG, "run.yaml:3:5: there is no format 'csv'", "dolly, alpaca, prompt_completion, text, tokens" },
+    { "csv", "a,b", BAD_CONFIG, "run.yaml:3:5: there is no format 'csv'", "dolly, alpaca, prompt_completion, text, tokens, messages" },
     { "doly", "{}", BAD_CONFIG, "there is no format 'doly'", "did you mean 'dolly'?" },
 };
 

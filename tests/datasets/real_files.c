@@ -98,7 +98,7 @@ static void the_embedded_example_reads_without_findings(void **state)
     assert_fine(s, dataset_gate(&d, &settings, &s->err));
     assert_int_equal(d.count, 2000);
     struct text out = text_new(s->arena);
-    assert_fine(s, sequence_show(&d.sequence[0], tokenizer, false, &out, &s->err));
+    assert_fine(s, sequence_show(&d.sequence[0], tokenizer, SHOW_PLAIN, &out, &s->err));
     assert_holds(out.bytes, "\nQuestion: How did Dora feel in the end?\nAnswer:[[ hungry</s>]]");
     tokenizer_close(tokenizer);
 }

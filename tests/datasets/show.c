@@ -1,10 +1,10 @@
 /* Showing a sequence: its text with the trained runs marked, whatever the tokens and whatever stands in them. */
 #include "tests/datasets/world.h"
 
-static const char *shown(struct world *w, int64_t i, bool colour)
+static const char *shown(struct world *w, int64_t i, enum show_style style)
 {
     struct text out = text_new(w->scratch->arena);
-    assert_fine(w->scratch, sequence_show(&w->dataset.sequence[i], w->tokenizer, colour, &out, &w->scratch->err));
+    assert_fine(w->scratch, sequence_show(&w->dataset.sequence[i], w->tokenizer, style, &out, &w->scratch->err));
     return out.bytes;
 }
 
@@ -13,8 +13,8 @@ static void trained_runs_stand_in_brackets(void **state)
     struct world w = world_new(*state);
     assert_fine(*state,
                 read_text(&w, "prompt_completion", "{\"prompt\": \"Q: \u00e9\\n\", \"completion\": \"\u20ac b\"}\n{\"prompt\": \"\", \"completion\": \"ab\"}"));
-    assert_string_equal(shown(&w, 0, false), "<s>Q: \u00e9\n[[\u20ac b</s>]]");
-    assert_string_equal(shown(&w, 1, false), "<s>[[ab</s>]]");
+    assert_string_equal(shown(&w, 0, SHOW_PLAIN), "<s>Q: \u00e9\n[[\u20ac b</s>]]");
+    assert_string_equal(shown(&w, 1, SHOW_PLAIN), "<s>[[ab</s>]]");
     tokenizer_close(w.tokenizer);
 }
 
@@ -22,7 +22,7 @@ static void on_a_terminal_they_stand_in_reverse(void **state)
 {
     struct world w = world_new(*state);
     assert_fine(*state, read_text(&w, "prompt_completion", "{\"prompt\": \"Q\", \"completion\": \"A\"}"));
-    assert_string_equal(shown(&w, 0, true), "<s>Q\x1B[7mA</s>\x1B[27m");
+    assert_string_equal(shown(&w, 0, SHOW_COLOUR), "<s>Q\x1B[7mA</s>\x1B[27m");
     tokenizer_close(w.tokenizer);
 }
 
@@ -30,7 +30,7 @@ static void several_runs_are_marked_each(void **state)
 {
     struct world w = world_new(*state);
     assert_fine(*state, read_text(&w, "tokens", "{\"ids\": [67, 68, 69, 70, 71], \"labels\": [67, 68, -100, -100, 71]}"));
-    assert_string_equal(shown(&w, 0, false), "A[[B]]CD[[E]]");
+    assert_string_equal(shown(&w, 0, SHOW_PLAIN), "A[[B]]CD[[E]]");
     tokenizer_close(w.tokenizer);
 }
 
@@ -38,10 +38,10 @@ static void a_border_inside_a_character_leaves_it_whole(void **state)
 {
     struct world w = world_new(*state);
     assert_fine(*state, read_text(&w, "tokens", "{\"ids\": [67, 197, 171, 68], \"labels\": [-100, -100, 171, 68]}"));
-    assert_string_equal(shown(&w, 0, false), "A[[\u00e9B]]");
+    assert_string_equal(shown(&w, 0, SHOW_PLAIN), "A[[\u00e9B]]");
     /* U+FF21 begins with the byte with which the replacement character begins. */
     assert_fine(*state, read_text(&w, "tokens", "{\"ids\": [67, 241, 190, 163], \"labels\": [-100, -100, 190, 163]}"));
-    assert_string_equal(shown(&w, 0, false), "A[[\uff21]]");
+    assert_string_equal(shown(&w, 0, SHOW_PLAIN), "A[[\uff21]]");
     tokenizer_close(w.tokenizer);
 }
 
@@ -51,7 +51,7 @@ static void a_text_cut_inside_a_character_is_shown_all_the_same(void **state)
     w.settings.max_length = 4;
     w.settings.over_length = OVER_LENGTH_TRUNCATE;
     assert_fine(*state, read_text(&w, "prompt_completion", "{\"prompt\": \"Q\", \"completion\": \"A\u00e9\"}"));
-    assert_string_equal(shown(&w, 0, false), "<s>Q[[A\uFFFD]]");
+    assert_string_equal(shown(&w, 0, SHOW_PLAIN), "<s>Q[[A\uFFFD]]");
     tokenizer_close(w.tokenizer);
 }
 
@@ -59,7 +59,7 @@ static void llama_blanks_are_shown_as_blanks(void **state)
 {
     struct world w = llama_world(*state);
     assert_fine(*state, read_text(&w, "prompt_completion", "{\"prompt\": \"q:\", \"completion\": \" b c\"}"));
-    assert_holds(shown(&w, 0, false), "q:[[ b c</s>]]");
+    assert_holds(shown(&w, 0, SHOW_PLAIN), "q:[[ b c</s>]]");
     tokenizer_close(w.tokenizer);
 }
 
@@ -67,7 +67,7 @@ static void controls_do_not_reach_the_terminal(void **state)
 {
     struct world w = world_new(*state);
     assert_fine(*state, read_text(&w, "text", "{\"text\": \"a\\u001b[2J\\u009b\\t\\u007f\"}"));
-    assert_string_equal(shown(&w, 0, false), "<s>[[a\\x1B[2J\\x9B\t\\x7F</s>]]");
+    assert_string_equal(shown(&w, 0, SHOW_PLAIN), "<s>[[a\\x1B[2J\\x9B\t\\x7F</s>]]");
     tokenizer_close(w.tokenizer);
 }
 
@@ -77,8 +77,8 @@ static void without_tokenizer_ids_are_shown(void **state)
     tokenizer_close(w.tokenizer);
     w.tokenizer = NULL;
     assert_fine(*state, read_text(&w, "tokens", "{\"ids\": [7, 8, 9, 10, 11], \"labels\": [-100, -100, 9, 10, -100]}\n{\"ids\": [3, 4]}"));
-    assert_string_equal(shown(&w, 0, false), "7 8 [[9 10]] 11");
-    assert_string_equal(shown(&w, 1, false), "3 [[4]]");
+    assert_string_equal(shown(&w, 0, SHOW_PLAIN), "7 8 [[9 10]] 11");
+    assert_string_equal(shown(&w, 1, SHOW_PLAIN), "3 [[4]]");
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 /* Templates: what a pair of one's own renders, which named one goes with which format, and where a mistake in one is said to stand. */
+#include "datasets/format.h"
 #include "tests/datasets/world.h"
 
 static const struct {
@@ -55,9 +56,15 @@ static void named_templates_work_with_every_instruction_format(void **state)
 static void names_of_templates_are_listed(void **state)
 {
     (void)state;
-    static const char *const wanted[] = { "alpaca", "dolly", "plain", "prompt_completion", "text", NULL };
-    for (size_t i = 0; i < COUNT(wanted); i++)
-        assert_true(text_equal(template_names()[i], wanted[i]));
+    static const char *const wordings[] = { "alpaca", "dolly", "plain", "question_answer", "nli", "prompt_completion", "text" };
+    size_t count = 0, layouts = 0;
+    for (; count < COUNT(wordings); count++)
+        assert_string_equal(template_names()[count], wordings[count]);
+    for (; template_names()[count]; count++)
+        assert_non_null(layout_find(template_names()[count]));
+    for (; layout_names()[layouts]; layouts++)
+        assert_string_equal(layout_find(layout_names()[layouts])->name, layout_names()[layouts]);
+    assert_int_equal(count, COUNT(wordings) + layouts);
 }
 
 static const struct {
@@ -75,7 +82,12 @@ static const struct {
     { "text", "alpaca", NULL, NULL, "{instruction} is no field of format text", "text" },
     { "dolly", "text", NULL, NULL, "template text's response, character 1: {text} is no field of format dolly", "" },
     { "dolly", "alpacca", NULL, NULL, "run.yaml:3:5: there is no template 'alpacca'", "did you mean 'alpaca'?" },
-    { "dolly", "vicuna", NULL, NULL, "there is no template 'vicuna'", "alpaca, dolly, plain" },
+    { "dolly", "koala-chat", NULL, NULL, "there is no template 'koala-chat'", "alpaca, dolly, plain" },
+    { "messages", NULL, NULL, NULL, "format messages needs a template", "template: chatml" },
+    { "messages", "alpaca", NULL, NULL, "template alpaca fills fields of a record, and format messages has turns", "vicuna, llama2-chat" },
+    { "sharegpt", NULL, "{value}", "{value}", "a pair of prompt and response fills fields of a record, and format sharegpt has turns", "by name" },
+    { "text", "chatml", NULL, NULL, "template chatml needs a question and an answer, and format text has neither", "remove the template" },
+    { "gsm8k", "nli", NULL, NULL, "{premise} is no field of format gsm8k", "fields of this format" },
     { "tokens", "alpaca", NULL, NULL, "format tokens takes no template", "remove" },
     { "tokens", NULL, "a", "b", "format tokens takes no template", "remove" },
 };

@@ -1,6 +1,7 @@
 /* Any bytes as a data file, in every format and with any template: read, shown and laid into a batch without a bad access, or refused.
  *
- * The first byte chooses the format, the second the rest of the settings; with its high bit the file's first line is the prompt of the template.
+ * The first byte chooses the format ("`" the first of 16, "a" the second, ..), the second the rest of the settings; with its high bit the file's first line is
+ * the prompt of the template.
  */
 #include "datasets/dataset.h"
 #include "tests/fuzz/fuzz_tokenizer.h"
@@ -14,7 +15,7 @@ static void use(struct dataset *dataset, struct arena *arena, const struct token
     int64_t *first = NEW_ARRAY(arena, dataset->count + 1, int64_t);
     for (int64_t i = 0; i < dataset->count; i++) {
         struct text out = text_new(arena);
-        enum status status = sequence_show(&dataset->sequence[i], tokenizer, i % 2, &out, &err);
+        enum status status = sequence_show(&dataset->sequence[i], tokenizer, (enum show_style)(i % 3), &out, &err);
         CHECK(status == OK && dataset->sequence[i].trained > 0);
         list[i] = &dataset->sequence[i];
     }
@@ -57,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     const struct tokenizer *tokenizer = fuzz_tokenizer(bytes[1] & 1);
     struct dataset dataset;
     char path[64];
-    struct source source = { .path = path, .format = format_names()[bytes[0] % 5], .where = "fuzz:1:1" };
+    struct source source = { .path = path, .format = format_names()[bytes[0] % 16], .where = "fuzz:1:1" };
     struct data_settings settings = { .max_length = 2 + (bytes[1] & 0x38), .over_length = bytes[1] % 3 };
     size_t from = 2;
     if (bytes[1] & 0x80) {
@@ -66,6 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         source.prompt = arena_text(arena, (const char *)bytes + 2, from - 2);
         source.response = " {response}";
     }
+    if (!source.prompt && text_equal(source.format, "messages"))
+        source.template_name = "chatml";
     int file = fuzz_file(bytes + from, size - from, path);
     enum status status = dataset_read(&dataset, arena, &source, 1, &settings, tokenizer, EOS, BYTE_VOCAB, &err);
     fuzz_check(status, &err);

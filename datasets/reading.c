@@ -1,0 +1,168 @@
+/* From records to conversations: what every format's reader uses.
+ *
+ * Conversations gather in a block and are encoded together; then the block's memory is given back. So a file may be larger than memory, and what is encoded at
+ * once does not depend on each other.
+ */
+#include "datasets/format.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { BLOCK_CONVERSATIONS = 512, BLOCK_BYTES = 8 << 20 };
+
+struct turn turn_of(enum turn_role role, const char *text, size_t length)
+{
+    return (struct turn){ .role = role, .text = text, .length = length, .blank = strspn(text, " \t\r\n") >= length };
+}
+
+struct turn turn_new(struct reading *reading, enum turn_role role, const char *text, size_t length)
+{
+    return turn_of(role, arena_text(reading->block, text, length), length);
+}
+
+void reading_add(struct reading *reading, struct conversation conversation)
+{
+    const int count = reading->conversations;
+    if (count % BLOCK_CONVERSATIONS == 0)
+        reading->conversation = arena_grow(reading->block, reading->conversation, (size_t)count, (size_t)count + BLOCK_CONVERSATIONS, sizeof conversation);
+    reading->conversation[reading->conversations++] = conversation;
+    reading->counts->conversations++;
+}
+
+void reading_add_turns(struct reading *reading, struct turn *turn, int turns, const char *where, int64_t group)
+{
+    static const char *const role[] = { [SYSTEM] = "system", [USER] = "user", [ASSISTANT] = "assistant" };
+    while (turns > 0 && turn[turns - 1].role != ASSISTANT && turn[turns - 1].training != TRAINED)
+        turns--;
+    const int first = turns > 0 && turn[0].role == SYSTEM;
+    for (int i = first; i < turns; i++) {
+        const enum turn_role wanted = (i - first) % 2 ? ASSISTANT : USER;
+        if (turn[i].role == wanted)
+            continue;
+        reading->counts->conversations++;
+        reading->counts->dropped++;
+        finding_add(reading->arena, reading->dataset, reading->counts, OUT_OF_TURN, where, "turn %d is the %s's, where the %s's belongs", i + 1,
+                    role[turn[i].role], role[wanted]);
+        return;
+    }
+    if (turns == first) {
+        reading->counts->conversations++;
+        reading->counts->dropped++;
+        finding_add(reading->arena, reading->dataset, reading->counts, NOTHING_TRAINED, where, "no answer in the conversation");
+        return;
+    }
+    reading_add(reading, (struct conversation){ .where = where, .group = group, .turn = turn, .turns = turns });
+}
+
+void read_fields(struct reading *reading, const struct record *record, const char *where)
+{
+    const struct parsed_template *parsed = reading->parsed;
+    const bool without = parsed->context >= 0 && record->value[parsed->context].length == 0;
+    struct text prompt = text_new(reading->block), response = text_new(reading->block);
+    pattern_fill(without ? &parsed->prompt_without_context : &parsed->prompt, record, &prompt);
+    const bool given = pattern_fill(&parsed->response, record, &response);
+    struct turn *turn = NEW_ARRAY(reading->block, 2, struct turn);
+    turn[0] = (struct turn){ .role = USER, .text = prompt.bytes, .length = prompt.length };
+    turn[1] = (struct turn){ .role = ASSISTANT, .text = response.bytes, .length = response.length, .blank = !given };
+    reading_add(reading, (struct conversation){ .where = where, .group = reading->groups++, .turn = turn, .turns = 2 });
+}
+
+/* Moves a sequence out of the block; labels right behind ids, so that both are hashed at once. */
+static void settle(struct reading *reading, const struct sequence *from)
+{
+    struct dataset *dataset = reading->dataset;
+    struct arena *arena = reading->arena;
+    const int64_t count = from->count;
+    if (dataset->count == reading->room) {
+        reading->room = reading->room ? 2 * reading->room : 256;
+        dataset->sequence = arena_grow(arena, dataset->sequence, (size_t)dataset->count, (size_t)reading->room, sizeof *dataset->sequence);
+    }
+    struct sequence *sequence = &dataset->sequence[dataset->count++];
+    *sequence = *from;
+    sequence->ids = NEW_ARRAY(arena, 2 * count, int32_t);
+    sequence->labels = sequence->ids + count;
+    for (int64_t t = 0; t < count; t++) {
+        sequence->ids[t] = from->ids[t];
+        sequence->labels[t] = from->labels[t];
+    }
+    if (from->prompt) {
+        sequence->prompt = arena_text(arena, from->prompt, strlen(from->prompt));
+        sequence->response = arena_text(arena, from->response, strlen(from->response));
+    }
+    reading->counts->count++;
+}
+
+/* Takes what a conversation became, in the order of the file. */
+static void take(struct reading *reading, const struct encoded *encoded)
+{
+    for (int i = 0; i < encoded->notes; i++)
+        finding_add(reading->arena, reading->dataset, reading->counts, encoded->note[i].kind, encoded->sequence.where, "%s", encoded->note[i].detail);
+    reading->counts->cut += encoded->cut && encoded->kept;
+    reading->counts->dropped += !encoded->kept;
+    if (encoded->kept)
+        settle(reading, &encoded->sequence);
+}
+
+enum status reading_encode(struct reading *reading, bool all, struct error *err)
+{
+    if (!all && reading->conversations < BLOCK_CONVERSATIONS && arena_used(reading->block) < BLOCK_BYTES)
+        return OK;
+    struct arena *scratch = arena_create_like(reading->arena);
+    enum status status = OK;
+    for (int i = 0; i < reading->conversations && status == OK; i++) {
+        struct encoded encoded;
+        if (arena_used(scratch) > BLOCK_BYTES) {
+            arena_destroy(scratch);
+            scratch = arena_create_like(reading->arena);
+        }
+        status = encode(reading, scratch, &reading->conversation[i], &encoded, err);
+        if (status == OK)
+            take(reading, &encoded);
+    }
+    arena_destroy(scratch);
+    TRY(status);
+    arena_destroy(reading->block);
+    reading->block = arena_create_like(reading->arena);
+    reading->conversation = NULL;
+    reading->conversations = 0;
+    return OK;
+}
+
+enum status read_record(struct reading *reading, const json_t *value, int64_t line, struct error *err)
+{
+    const char *where = arena_print(reading->arena, "%s:%" PRId64, reading->source->path, line);
+    struct record record;
+    reading->counts->records++;
+    TRY(record_check(reading, value, where, err));
+    if (reading->format->read)
+        return reading->format->read(reading, value, where, err);
+    TRY(record_read(reading->format, value, where, &record, err));
+    read_fields(reading, &record, where);
+    return OK;
+}
+
+static enum status read_all(struct reading *reading, struct json_lines *lines, struct error *err)
+{
+    const int64_t limit = reading->source->limit;
+    while (limit == 0 || reading->counts->records < limit) {
+        json_t *value;
+        int64_t line;
+        TRY(json_lines_next(lines, &value, &line, err));
+        if (!value)
+            break;
+        enum status status = read_record(reading, value, line, err);
+        json_decref(value);
+        TRY(status);
+        TRY(reading_encode(reading, false, err));
+    }
+    return OK;
+}
+
+enum status read_records(struct reading *reading, struct error *err)
+{
+    struct json_lines *lines = NULL;
+    TRY(json_lines_open(&lines, reading->arena, reading->source->path, err));
+    enum status status = read_all(reading, lines, err);
+    json_lines_close(lines);
+    return status;
+}
