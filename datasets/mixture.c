@@ -111,7 +111,7 @@ enum status dataset_split(struct dataset *train, struct dataset *eval, struct ar
         groups += i == 0 || all.sequence[i].group != all.sequence[i - 1].group;
     if (groups < 2)
         return fail_with(err, BAD_DATA, "data.eval_fraction: %" PRId64 " sequences cannot be split for evaluation",
-                         "give data.eval its own file, or leave eval_fraction out (a tree of messages is not split)", all.count);
+                         "give data.eval its own file, or leave eval_fraction out", all.count);
     const bool *is_held = choose(arena, groups, fraction, seed);
     *eval = (struct dataset){ .sources = all.sources };
     struct dataset *const sides[2] = { train, eval };

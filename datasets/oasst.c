@@ -27,7 +27,8 @@ static enum status get_id(struct gathering *g, const json_t *object, const char 
     if (!value || json_is_null(value))
         return OK;
     if (!json_is_string(value) || json_string_length(value) == 0)
-        return fail_with(err, BAD_DATA, "%s: '%s' is %s", "ids are texts in double quotes", where, one, json_is_string(value) ? "empty" : json_kind(value));
+        return fail_with(err, BAD_DATA, "%s: '%s' is %s", "it must be a text in double quotes, and not an empty one", where, one,
+                         json_is_string(value) ? "empty" : json_kind(value));
     *out = arena_text(g->forest.arena, json_string_value(value), json_string_length(value));
     return OK;
 }

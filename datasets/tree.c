@@ -73,8 +73,8 @@ static enum status check_tree(struct forest *forest, int64_t root, struct error 
         message->reached = true;
         message->depth = message->parent == NO_MESSAGE ? 1 : forest->message[message->parent].depth + 1;
         if (message->depth > DEEPEST_TREE)
-            return fail_with(err, BAD_DATA, "%s: message '%.60s' is the %dth below each other", "a tree may be 1000 messages deep: check parent_id",
-                             message->where, message->id, message->depth);
+            return fail_with(err, BAD_DATA, "%s: message '%.60s' has %d messages above it", "a tree may be 1000 messages deep: check parent_id", message->where,
+                             message->id, message->depth - 1);
     }
     return OK;
 }

@@ -318,7 +318,7 @@ static void what_is_no_tree_is_refused_where_it_stands(void **state)
     for (int i = 1; i < 1100; i++)
         text_print(&chain, "{\"message_id\": \"m%d\", \"parent_id\": \"m%d\", \"role\": \"%s\", \"text\": \"x\"}\n", i, i - 1,
                    i % 2 ? "assistant" : "prompter");
-    assert_failed(*state, read_text(&w, "oasst", chain.bytes), BAD_DATA, "data.jsonl:1001: message 'm1000' is the 1001th below each other");
+    assert_failed(*state, read_text(&w, "oasst", chain.bytes), BAD_DATA, "data.jsonl:1001: message 'm1000' has 1000 messages above it");
     tokenizer_close(w.tokenizer);
 }
 

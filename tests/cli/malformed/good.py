@@ -3,6 +3,7 @@
 The folder holds the example's base model (base), the same in two shards (shards), a LoRA adapter (adapter), records of every kind and run.yaml. A change is
 a function of the folder. Files of the folder are links into one shared copy: spoiling replaces a file and never writes into it.
 """
+import gzip
 import json
 import os
 import shutil
@@ -47,7 +48,22 @@ TRAIN = "train run.yaml --quiet"
 TOKENS = "train run.yaml --quiet data.train.0.path=tokens.jsonl data.train.0.format=tokens"
 CONTINUE = "train run.yaml --quiet adapter.init_from=adapter adapter.r=2"
 PLAN = "plan run.yaml"
-COMMANDS = (SCORE, SHARDS, ADAPTED, TEXTS, GENERATE, TOKENIZE, DETOKENIZE, EVALUATE, TRAIN, TOKENS, CONTINUE, PLAN, "inspect base", "inspect adapter",
+
+
+def data(path, format, template):
+    return f"train run.yaml --quiet data.train.0.path={path} data.train.0.format={format}" + (f" data.train.0.template={template}" if template else "")
+
+
+CHATS = data("chats.jsonl", "messages", "vicuna")
+SHARED = data("shared.json", "sharegpt", "vicuna")
+TREES = data("trees.jsonl", "oasst", "vicuna")
+PACKED = data("packed.jsonl.gz", "gsm8k", "")
+PAIRS = data("pairs.jsonl", "esnli", "")
+PLOTS = data("plots.jsonl", "duorc", "")
+WORDS = data("words.jsonl", "lambada", "")
+DIALOGUES = data("dialogues.jsonl", "guanaco", "")
+PARALLEL = data("s1.dev", "esnli", "")
+COMMANDS = (CHATS, SHARED, TREES, PACKED, PAIRS, PLOTS, WORDS, DIALOGUES, PARALLEL, SCORE, SHARDS, ADAPTED, TEXTS, GENERATE, TOKENIZE, DETOKENIZE, EVALUATE, TRAIN, TOKENS, CONTINUE, PLAN, "inspect base", "inspect adapter",
             "data check run.yaml", "data show run.yaml")
 
 
@@ -132,6 +148,17 @@ def make(folder):
     put(folder, "tokens.jsonl", '{"ids": [5, 6, 7], "labels": [-100, 6, 7]}\n')
     put(folder, "ids.jsonl", '{"ids": [5, 6, 7]}\n')
     put(folder, "texts.jsonl", '{"text": "Lily was happy."}\n{"context": "Lily was", "continuation": " happy."}\n')
+    put(folder, "chats.jsonl", '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]}\n')
+    put(folder, "shared.json", '[{"id": "1", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}]\n')
+    put(folder, "trees.jsonl", '{"message_id": "a", "parent_id": null, "text": "Hi", "role": "prompter"}\n'
+        '{"message_id": "b", "parent_id": "a", "text": "Ho", "role": "assistant"}\n')
+    put(folder, "packed.jsonl.gz", gzip.compress(b'{"question": "1 + 1?", "answer": "2"}\n', mtime=0))
+    put(folder, "pairs.jsonl", '{"premise": "It rains.", "hypothesis": "It is wet.", "label": 0, "explanation_1": "Rain is wet."}\n')
+    put(folder, "plots.jsonl", '{"plot": "Ann flies.", "title": "Ann", "question": "Who flies?", "answers": ["Ann"], "no_answer": false}\n')
+    put(folder, "words.jsonl", '{"text": "Ann went home"}\n')
+    put(folder, "dialogues.jsonl", '{"text": "### Human: Hi### Assistant: Ho"}\n')
+    for name, line in (("s1", "It rains ."), ("s2", "It is wet ."), ("labels", "entailment"), ("preproc1_expl_1", "rain is wet .")):
+        put(folder, name + ".dev", (line + "\n") * 2)
     put(folder, "prompts.jsonl", '{"prompt": "Lily was"}\n')
 
 
