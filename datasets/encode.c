@@ -77,9 +77,8 @@ static enum status encode_text(const struct reading *reading, struct arena *aren
             note(out, arena, EMPTY_RESPONSE, "the response is empty");
             break;
         }
-    const int32_t bos = tokenizer_bos(reading->tokenizer);
-    if (adds_bos && sequence->count > 1 && sequence->ids[0] == bos && sequence->ids[1] == bos)
-        note(out, arena, DOUBLE_BOS, "the text begins with the %.40s that the tokenizer puts there", reading->bos_text);
+    if (tokens.count > 1 && tokens.token[0].end == 0 && sequence->ids[0] == sequence->ids[1] && tokens.token[1].end > 0)
+        note(out, arena, DOUBLE_BOS, "the text begins with the %.40s that the tokenizer puts there", tokenizer_token(reading->tokenizer, tokens.token[0].id));
     return OK;
 }
 

@@ -77,6 +77,18 @@ claim "plan refuses another purpose" expect 2 "--for merge" "$graft" plan "$work
 claim "inspect knows a model folder" bash -c "'$graft' inspect '$base' | grep -q 502080"
 claim "doctor answers" bash -c "'$graft' doctor | grep -q GFLOP"
 claim "doctor tells how fast memory is read" bash -c "'$graft' doctor | grep -qE '^read +[0-9.]+ GB/s'"
+cat >"$work/chats.jsonl" <<'E2'
+{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "<script>Ho</script>"}]}
+{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "I."}, {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]}
+E2
+printf 'model: {path: %s}\nadapter: {peft_type: LORA}\ndata:\n  train: [{path: %s, format: messages, template: vicuna}]\n  over_length: drop\ntraining: {output_dir: %s/chats}\n' "$base" "$work/chats.jsonl" "$work" >"$work/chats.yaml"
+page() { "$graft" data show "$work/chats.yaml" --html "$work/page.html" && grep -q '<mark> &lt;script&gt;Ho&lt;/script&gt;' "$work/page.html" && ! grep -qE '<script|src=|href=' "$work/page.html"; }
+claim "data show marks every answer" bash -c "'$graft' data show '$work/chats.yaml' --index 2 | grep -qF 'ASSISTANT:[[ I.</s>]]USER: Why? ASSISTANT:[[ So.</s>]]'"
+claim "data show trains on the last answer alone" bash -c "'$graft' data show '$work/chats.yaml' data.train.0.train_on=last_assistant --index 2 | grep -qF 'ASSISTANT: I.</s>USER: Why? ASSISTANT:[[ So.</s>]]'"
+claim "data show draws at random and again the same" bash -c "[ \"\$('$graft' data show '$work/plan.yaml' --random 3)\" = \"\$('$graft' data show '$work/plan.yaml' --random 3)\" ]"
+claim "data show writes a page of its own, escaped" page
+claim "which it does not overwrite" bash -c "! '$graft' data show '$work/chats.yaml' --html '$work/page.html' 2>/dev/null"
+claim "data check counts per source" bash -c "'$graft' data check '$work/chats.yaml' | grep -qF 'chats.jsonl (messages, template vicuna): 2 records, 2 conversations, 2 kept (0 of them cut), 0 dropped;'"
 for command in train plan score generate evaluate data tokenize detokenize inspect doctor; do
     claim "$command --help explains itself" bash -c "'$graft' $command --help | grep -q 'graft $command'"
 done

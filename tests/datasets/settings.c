@@ -60,7 +60,9 @@ static void what_is_printed_reads_back(void **state)
     assert_fine(
         s, read_yaml(s,
                      "data:\n  train:\n    - {path: 'a, b: #c.jsonl', format: dolly, limit: 3}\n    - {path: b, format: alpaca, template: {prompt: \"{{x}}: "
-                     "\\t\\\"{instruction}\\\"\\n\", response: \" {response}\"}}\n  eval: [{path: e, format: dolly, template: plain}]\n"
+                     "\\t\\\"{instruction}\\\"\\n\", response: \" {response}\"}}\n  eval: [{path: e, format: dolly, template: plain, train_on: last_assistant, "
+                     "weight: 0.25}, {path: t, format: oasst, oasst: "
+                     "{mode: top_k, top_k: 2, lang: [en, pt-BR], min_quality: 0.5, review_result: false, deleted: true}}]\n"
                      "  over_length: error\n  accept: [unknown_field, empty_response]\n",
                      &d));
     struct text first = text_new(s->arena), second = text_new(s->arena);
@@ -73,6 +75,12 @@ static void what_is_printed_reads_back(void **state)
     assert_string_equal(again.train[0].path, "/runs/a, b: #c.jsonl");
     assert_string_equal(again.train[1].prompt, d.train[1].prompt);
     assert_string_equal(again.eval[0].template_name, "plain");
+    assert_int_equal(again.eval[0].train_on, TRAIN_ON_LAST_ASSISTANT);
+    assert_true(again.eval[0].weight == 0.25 && again.train[0].weight == 1);
+    const struct thread_settings *threads = again.eval[1].threads;
+    assert_true(threads->mode == TOP_K && threads->top_k == 2 && threads->langs == 2 && threads->min_quality == 0.5);
+    assert_true(!threads->review_result && threads->deleted && !threads->synthetic);
+    assert_string_equal(threads->lang[1], "pt-BR");
     assert_int_equal(again.accepts, 2);
 }
 
@@ -100,6 +108,10 @@ static const struct {
     { "data: {over_length: drop, train: [{path: a, format: doly}]}", "there is no format 'doly'", "did you mean 'dolly'?" },
     { "data: {over_length: drop, train: [{path: a, format: tokens, template: plain}]}", "format tokens takes no template", "" },
     { ONE "}], accept: [empty]}", "there is no finding 'empty'", "findings: over_length, empty_response" },
+    { "data: {over_length: drop, train: [{path: a, format: messages}]}", "format messages needs a template", "chatml" },
+    { ONE ", oasst: {mode: best_path}}]}", "'oasst' holds settings of format oasst, and the format is dolly", "format: oasst" },
+    { "data: {over_length: drop, train: [{path: a, format: oasst, oasst: {mod: best_path}}]}", "unknown key 'mod'", "did you mean 'mode'?" },
+    { "data: {over_length: drop, train: [{path: a, format: oasst, oasst: {mode: top_k}}]}", "oasst.mode is top_k and oasst.top_k is 0", "top_k: N" },
     { ONE "}], accept: empty_response}", "data.accept is no list", "" },
     { ONE "}], max_length: 1}", "'1' is out of range", "" },
     { ONE "}], eval_fraction: 1}", "out of range", "" },

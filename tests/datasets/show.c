@@ -26,6 +26,14 @@ static void on_a_terminal_they_stand_in_reverse(void **state)
     tokenizer_close(w.tokenizer);
 }
 
+static void on_a_page_markup_is_escaped(void **state)
+{
+    struct world w = world_new(*state);
+    assert_fine(*state, read_text(&w, "prompt_completion", "{\"prompt\": \"<b>&\\\"'\", \"completion\": \"</mark>\\u001b\"}"));
+    assert_string_equal(shown(&w, 0, SHOW_HTML), "&lt;s&gt;&lt;b&gt;&amp;&quot;&#39;<mark>&lt;/mark&gt;\\x1B&lt;/s&gt;</mark>");
+    tokenizer_close(w.tokenizer);
+}
+
 static void several_runs_are_marked_each(void **state)
 {
     struct world w = world_new(*state);
@@ -86,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCRATCH_TEST(trained_runs_stand_in_brackets),
         SCRATCH_TEST(on_a_terminal_they_stand_in_reverse),
+        SCRATCH_TEST(on_a_page_markup_is_escaped),
         SCRATCH_TEST(several_runs_are_marked_each),
         SCRATCH_TEST(a_border_inside_a_character_leaves_it_whole),
         SCRATCH_TEST(a_text_cut_inside_a_character_is_shown_all_the_same),
