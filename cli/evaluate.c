@@ -20,8 +20,8 @@ struct evaluate_options {
 static const struct option evaluate_rows[] = {
     MODEL_OPTIONS(struct evaluate_options),
     { "data", OPTION_TEXT, AT(data), "FILE", "!", 0, 0, "records" },
-    { "format", OPTION_TEXT, AT(format), "FORMAT", "!", 0, 0, "dolly, alpaca, prompt_completion, text or tokens" },
-    { "template", OPTION_TEXT, AT(template_name), "NAME", NULL, 0, 0, "alpaca, dolly or plain; absent: the format's own" },
+    { "format", OPTION_TEXT, AT(format), "FORMAT", "!", 0, 0, "which fields a record has: dolly, messages, tokens, ... (a wrong one lists all)" },
+    { "template", OPTION_TEXT, AT(template_name), "NAME", NULL, 0, 0, "alpaca, dolly, chatml, ...; absent: the format's own" },
     { "template-prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "a template of your own: the prompt, fields in braces" },
     { "template-response", OPTION_TEXT, AT(response), "TEXT", NULL, 0, 0, "and the response" },
     { "limit", OPTION_INT, AT(limit), "N", "0", 0, 1e12, "only the first N records; 0: all" },

@@ -88,7 +88,7 @@ struct finding {
 struct source_counts {
     const struct source *source;
     int64_t records, conversations; /* read; a record may hold several conversations, a conversation be made of several records */
-    int64_t filtered;               /* records that the source's own settings leave out */
+    int64_t filtered;               /* trees that gave no conversation, by the settings of the source or for want of an answer */
     int64_t cut, dropped;           /* conversations */
     int64_t first, count;           /* its sequences in the dataset */
     int64_t tokens, trained;        /* of those */

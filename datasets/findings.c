@@ -104,7 +104,7 @@ static void report_source(const struct source_counts *counts, const char *title,
         text_print(out, ", weight %g", counts->source->weight);
     text_print(out, "): %" PRId64 " records", counts->records);
     if (counts->filtered)
-        text_print(out, ", %" PRId64 " filtered out", counts->filtered);
+        text_print(out, ", %" PRId64 " trees left out", counts->filtered);
     text_add_string(out, ", ");
     add_counts(out, counts->conversations, counts->count, counts->cut, counts->dropped, counts->tokens, counts->trained);
     for (int f = 0; f < FINDINGS; f++) {

@@ -109,9 +109,11 @@ enum status dataset_split(struct dataset *train, struct dataset *eval, struct ar
     int64_t groups = 0;
     for (int64_t i = 0; i < all.count; i++)
         groups += i == 0 || all.sequence[i].group != all.sequence[i - 1].group;
-    if (groups < 2)
-        return fail_with(err, BAD_DATA, "data.eval_fraction: %" PRId64 " sequences cannot be split for evaluation",
-                         "give data.eval its own file, or leave eval_fraction out", all.count);
+    if (groups < 2) {
+        fail_with(err, BAD_DATA, "data.eval_fraction: %" PRId64 " sequences cannot be split for evaluation",
+                  "give data.eval its own file, or leave eval_fraction out", all.count);
+        return all.count < 2 ? err->code : cure_with(err, "all are of one tree, which stays whole: give data.eval its own file, or leave eval_fraction out");
+    }
     const bool *is_held = choose(arena, groups, fraction, seed);
     *eval = (struct dataset){ .sources = all.sources };
     struct dataset *const sides[2] = { train, eval };
