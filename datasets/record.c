@@ -100,7 +100,8 @@ enum status record_lacks(const struct dataset_format *format, const json_t *obje
             return cure_with(err, "these are the fields of format %s: set format: %s", formats[i]->name, formats[i]->name);
     size_t length = 0;
     for (int i = 0; i < MAX_FIELDS && format->field[i].name; i++)
-        length += (size_t)snprintf(given + length, sizeof given - length, "%s'%s'", i ? ", " : "", format->field[i].name);
+        if (format->field[i].role != IGNORED)
+            length += (size_t)snprintf(given + length, sizeof given - length, "%s'%s'", i ? ", " : "", format->field[i].name);
     return cure_with(err, "format %s reads %s: rename the fields of the records, or choose the format that has them", format->name, given);
 }
 

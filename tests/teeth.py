@@ -42,6 +42,10 @@ FAULTS = [
     ("adapters/prefix_tuning.c", "slot(self, p, 2 * layer + 1)", "slot(self, p, 2 * layer)", "adapters_lora"),
     ("datasets/batch.c", "longer.trained += s->count > 0", "longer.trained += s->count < 0", "inference_virtual_tokens"),
     ("datasets/batch.c", "s->labels[t] == NOT_TRAINED", "s->labels[t - 1] == NOT_TRAINED", "datasets_batches"),
+    ("datasets/encode.c", "begin >= (int64_t)rendering->span[s].begin", "begin > (int64_t)rendering->span[s].begin", "datasets_masks"),
+    ("datasets/layouts.c", "span.begin + strlen(layout->stop)", "span.begin", "datasets_layouts"),
+    ("datasets/mixture.c", "epoch * count, count, seed", "0, count, seed", "datasets_mixture"),
+    ("datasets/tree.c", "first_reply != leaf", "first_reply == leaf", "datasets_trees"),
 ]
 
 
