@@ -1,6 +1,7 @@
-/* LoRA as an adapter: which modules get a pair of matrices, what else is trained, how the walk through the model uses it, and what is saved.
+/* LoRA as an adapter: which modules get a pair of matrices, and what else is trained.
  *
- * Parameters are named by the keys of PEFT's files. Biases and whole modules that are trained too are copies (copies.c).
+ * Parameters are named by the keys of PEFT's files. Biases and whole modules that are trained too are copies (copies.c). How the walk through the model uses
+ * all that stands in lora_walk.c, what is saved in lora_files.c, where it starts in lora_start.c.
  */
 #include "adapters/lora.h"
 
@@ -9,36 +10,6 @@
 
 #include <math.h>
 #include <string.h>
-
-static const char root[] = "base_model.model.";
-
-static int place_of(const struct model_config *config, const struct site *site)
-{
-    return site->projection == HEAD ? (int)config->layers * HEAD : site->layer * HEAD + (int)site->projection;
-}
-
-static struct lora_module *module_at(const struct lora *lora, const struct model *model, const struct site *site)
-{
-    return lora->by_place[place_of(&model->config, site)];
-}
-
-static struct tensor *linear_seam(void *self, struct pass *p, const struct site *site, struct tensor *x, struct tensor *y)
-{
-    const struct lora *lora = self;
-    const struct lora_module *m = module_at(lora, p->model, site);
-    if (!m)
-        return y;
-    struct graph *g = p->g;
-    if (p->draw)
-        x = dropout(g, x, p->row_key, p->draw, lora->dropout);
-    struct tensor *down = linear(g, x, cast(g, m->a, x->dtype), NULL, NULL, 1);
-    return linear(g, down, cast(g, m->b, x->dtype), NULL, y, m->scale);
-}
-
-static struct tensor *weight_seam(void *self, struct pass *p, struct tensor *w)
-{
-    return copies_weight(&((const struct lora *)self)->copies, p, w);
-}
 
 /* The patterns of a map, compiled, and which of them were of use. */
 struct patterns {
@@ -84,6 +55,20 @@ static void warn_unused(const struct patterns *patterns)
             warn("%s: '%.200s' fits no targeted module", patterns->map->where, patterns->map->key[i]);
 }
 
+static struct tensor *add_parameter(struct adapter *adapter, struct arena *arena, const struct lora_module *m, const char *what, int64_t rows, int64_t cols)
+{
+    return parameters_add(adapter->parameters, arena_print(arena, "%s%s.%s", lora_root, m->site->module, what), rows, cols);
+}
+
+static void add_parameters(struct adapter *adapter, struct arena *arena, struct lora_module *m)
+{
+    const struct lora_settings *set = adapter->settings;
+    m->a = add_parameter(adapter, arena, m, "lora_A.weight", m->rank, m->site->in);
+    m->b = add_parameter(adapter, arena, m, "lora_B.weight", m->site->out, m->rank);
+    m->bias = set->lora_bias ? add_parameter(adapter, arena, m, "lora_B.bias", 1, m->site->out) : NULL;
+    m->magnitude = set->use_dora ? add_parameter(adapter, arena, m, "lora_magnitude_vector", 1, m->site->out) : NULL;
+}
+
 static enum status add_modules(struct adapter *adapter, struct lora *lora, struct arena *arena, const struct model *model, struct error *err)
 {
     const struct lora_settings *set = adapter->settings;
@@ -104,21 +89,12 @@ static enum status add_modules(struct adapter *adapter, struct lora *lora, struc
                              m->site->module);
         m->rank = (int64_t)rank;
         m->scale = (float)(m->alpha / (set->rank_stabilised ? sqrt(rank) : rank));
-        m->a = parameters_add(adapter->parameters, arena_print(arena, "%s%s.lora_A.weight", root, m->site->module), m->rank, m->site->in);
-        m->b = parameters_add(adapter->parameters, arena_print(arena, "%s%s.lora_B.weight", root, m->site->module), m->site->out, m->rank);
-        lora->by_place[place_of(&model->config, m->site)] = m;
+        add_parameters(adapter, arena, m);
+        lora->by_place[lora_place(&model->config, m->site)] = m;
     }
     warn_unused(&ranks);
     warn_unused(&alphas);
     return OK;
-}
-
-static bool is_targeted(const struct lora *lora, const char *module)
-{
-    for (int i = 0; i < lora->modules; i++)
-        if (strcmp(lora->module[i].site->module, module) == 0)
-            return true;
-    return false;
 }
 
 /* Adds a copy of one frozen tensor if modules_to_save or bias wants it. `name` is its name in the live model. */
@@ -129,12 +105,12 @@ static void copy_if_wanted(struct adapter *adapter, struct lora *lora, struct ar
     const char *module = arena_text(arena, name, dot ? (size_t)(dot - name) : strlen(name));
     const char *infix = "";
     if (!names_save(&set->rules.save, module)) {
-        const bool targeted = is_targeted(lora, module);
+        const bool targeted = lora_targets(lora, module);
         if (!dot || strcmp(dot, ".bias") != 0 || set->bias == BIAS_NONE || (set->bias == BIAS_LORA_ONLY && !targeted))
             return;
         infix = targeted ? ".base_layer" : "";
     }
-    copies_add(&lora->copies, arena, adapter->parameters, frozen, arena_print(arena, "%s%s%s%s", root, module, infix, dot ? dot : ""), head);
+    copies_add(&lora->copies, arena, adapter->parameters, frozen, arena_print(arena, "%s%s%s%s", lora_root, module, infix, dot ? dot : ""), head);
 }
 
 static void add_copies(struct adapter *adapter, struct lora *lora, struct arena *arena, const struct model *model)
@@ -145,6 +121,16 @@ static void add_copies(struct adapter *adapter, struct lora *lora, struct arena 
         copy_if_wanted(adapter, lora, arena, model->embed, arena_print(arena, "%s.weight", model->head_site.module), true);
 }
 
+/* What PEFT refuses too. */
+static enum status check_settings(const struct lora_settings *set, struct error *err)
+{
+    if (set->lora_bias && set->use_dora)
+        return fail_with(err, BAD_CONFIG, "adapter: lora_bias and use_dora, both true", "set one of them to false");
+    if (set->lora_bias && set->start != START_DEFAULT && set->start != START_RANDOM)
+        return fail_with(err, BAD_CONFIG, "adapter: lora_bias with init_lora_weights neither true nor false", "set init_lora_weights to true");
+    return OK;
+}
+
 static enum status attach(struct adapter *adapter, struct arena *arena, const struct model *model, struct error *err)
 {
     const struct lora_settings *set = adapter->settings;
@@ -152,12 +138,13 @@ static enum status attach(struct adapter *adapter, struct arena *arena, const st
     if (set->fan_in_fan_out)
         return fail_with(err, BAD_CONFIG, "adapter.fan_in_fan_out: true, but %s models store linear layers as [out, in]", "remove the line, or write false",
                          model->config.model_type);
+    TRY(check_settings(set, err));
     lora->dropout = (float)set->dropout;
     TRY(targets_find(&lora->targets, arena, model, &set->rules, err));
     TRY(add_modules(adapter, lora, arena, model, err));
     add_copies(adapter, lora, arena, model);
     adapter->state = lora;
-    adapter->seams = (struct seams){ .self = lora, .linear = linear_seam, .weight = lora->copies.count ? weight_seam : NULL };
+    adapter->seams = (struct seams){ .self = lora, .linear = lora_linear_seam, .weight = lora->copies.count ? lora_weight_seam : NULL };
     return OK;
 }
 
@@ -165,100 +152,9 @@ static enum status initialise(struct adapter *adapter, const struct model *model
 {
     const struct lora_settings *set = adapter->settings;
     const struct lora *lora = adapter->state;
-    (void)err;
     lora_start(lora, adapter->parameters, (enum lora_start)set->start, seed);
     copies_start(&lora->copies, adapter->parameters, model);
-    return OK;
-}
-
-static json_t *names_json(const struct names *names)
-{
-    if (names->text)
-        return json_string(names->text);
-    if (!names->where)
-        return json_null();
-    json_t *list = json_array();
-    for (int i = 0; i < names->count; i++)
-        json_array_append_new(list, json_string(names->name[i]));
-    return list;
-}
-
-/* Whole numbers as integers: some readers of lora_alpha take nothing else. */
-static json_t *number_json(double value)
-{
-    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value) : json_real(value);
-}
-
-static json_t *map_json(const struct number_map *map)
-{
-    json_t *object = json_object();
-    for (int i = 0; i < map->count; i++)
-        json_object_set_new(object, map->key[i], number_json(map->value[i]));
-    return object;
-}
-
-static json_t *layers_json(const struct layer_list *layers)
-{
-    if (!layers->where)
-        return json_null();
-    json_t *list = json_array();
-    for (int i = 0; i < layers->count; i++)
-        json_array_append_new(list, json_integer(layers->layer[i]));
-    return list;
-}
-
-static json_t *start_json(int start)
-{
-    if (start == START_GAUSSIAN || start == START_ORTHOGONAL)
-        return json_string(start == START_GAUSSIAN ? "gaussian" : "orthogonal");
-    return json_boolean(start == START_DEFAULT);
-}
-
-static enum status describe(const struct adapter *adapter, const struct model *model, json_t *json, struct error *err)
-{
-    const struct lora_settings *set = adapter->settings;
-    const struct lora *lora = adapter->state;
-    const struct names resolved = { .where = "", .text = lora->targets.text, .name = lora->targets.name, .count = lora->targets.names };
-    (void)model;
-    /* What PEFT has had from the start is always written, later additions only where they say something: old readers refuse unknown keys. */
-    int failed = json_object_set_new(json, "bias", json_string(lora_bias_names[set->bias])) |
-                 json_object_set_new(json, "fan_in_fan_out", json_boolean(set->fan_in_fan_out)) |
-                 json_object_set_new(json, "init_lora_weights", start_json(set->start)) |
-                 json_object_set_new(json, "layers_pattern", names_json(&set->rules.containers)) |
-                 json_object_set_new(json, "layers_to_transform", layers_json(&set->rules.layers)) |
-                 json_object_set_new(json, "lora_alpha", number_json(set->alpha)) | json_object_set_new(json, "lora_dropout", json_real(set->dropout)) |
-                 json_object_set_new(json, "modules_to_save", names_json(&set->rules.save)) | json_object_set_new(json, "r", json_integer(set->rank)) |
-                 json_object_set_new(json, "target_modules", names_json(&resolved));
-    if (set->rank_stabilised)
-        failed |= json_object_set_new(json, "use_rslora", json_true());
-    if (set->rules.exclude.where)
-        failed |= json_object_set_new(json, "exclude_modules", names_json(&set->rules.exclude));
-    if (set->rank_pattern.count)
-        failed |= json_object_set_new(json, "rank_pattern", map_json(&set->rank_pattern));
-    if (set->alpha_pattern.count)
-        failed |= json_object_set_new(json, "alpha_pattern", map_json(&set->alpha_pattern));
-    return failed ? fail_with(err, BAD_CONFIG, "adapter: a setting that is no valid UTF-8 cannot be saved", "save the YAML file as UTF-8") : OK;
-}
-
-static bool is_vector(const struct adapter *adapter, const struct tensor *parameter)
-{
-    return parameter->rows == 1 && copies_hold(&((const struct lora *)adapter->state)->copies, parameter);
-}
-
-/* PEFT's older spellings: a trained bias of a targeted module without ".base_layer"; and what bias: all drags along from modules_to_save. */
-static const char *rename_key(const struct adapter *adapter, struct arena *arena, const char *key)
-{
-    static const char bias[] = ".bias";
-    const struct lora *lora = adapter->state;
-    size_t length = strlen(key);
-    if (strstr(key, ".original_module.") || strstr(key, ".modules_to_save."))
-        return NULL;
-    if (length <= sizeof bias || strcmp(key + length - strlen(bias), bias) != 0)
-        return key;
-    if (strncmp(key, root, strlen(root)) != 0)
-        return key;
-    const char *module = arena_text(arena, key + strlen(root), length - strlen(root) - strlen(bias));
-    return is_targeted(lora, module) ? arena_print(arena, "%s%s.base_layer.bias", root, module) : key;
+    return magnitudes_start(lora, adapter->parameters, model, err);
 }
 
 /* all-linear and the names it stands for say the same. */
@@ -282,9 +178,9 @@ const struct adapter_kind adapter_lora = {
     .settings_bytes = sizeof(struct lora_settings),
     .attach = attach,
     .initialise = initialise,
-    .describe = describe,
-    .is_vector = is_vector,
-    .rename = rename_key,
+    .describe = lora_describe,
+    .is_vector = lora_is_vector,
+    .rename = lora_rename,
     .fold = lora_fold,
     .agree = agree,
 };

@@ -15,7 +15,9 @@ struct lora_module {
     int64_t rank;
     double alpha;
     float scale;
-    struct tensor *a, *b; /* [rank, in], [out, rank] */
+    struct tensor *a, *b;     /* [rank, in], [out, rank] */
+    struct tensor *bias;      /* lora_bias: [1, out], inside the scaled term; NULL */
+    struct tensor *magnitude; /* use_dora: [1, out]; NULL */
 };
 
 struct lora {
@@ -27,9 +29,26 @@ struct lora {
     float dropout;
 };
 
+extern const char lora_root[]; /* in front of every key */
+
+/* The number of a site in by_place. */
+int lora_place(const struct model_config *config, const struct site *site);
+bool lora_targets(const struct lora *lora, const char *module);
+
+/* The seams (lora_walk.c). */
+struct tensor *lora_linear_seam(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y);
+struct tensor *lora_weight_seam(void *self, struct pass *p, struct tensor *w);
+
+/* Members of struct adapter_kind (lora_files.c). */
+enum status lora_describe(const struct adapter *adapter, const struct model *model, json_t *json, struct error *err);
+bool lora_is_vector(const struct adapter *adapter, const struct tensor *parameter);
+const char *lora_rename(const struct adapter *adapter, struct arena *arena, const char *key);
+
 /* Fills A and B of every module as init_lora_weights says. A value depends on the seed, the parameter's name and the element's number only. */
 void lora_start(const struct lora *lora, struct parameters *parameters, enum lora_start start, uint64_t seed);
 /* The row `fold` of struct adapter_kind. */
 bool lora_fold(const struct adapter *adapter, const struct tensor *frozen, const char *name, int64_t first, int64_t rows, float *values);
+/* Fills the magnitudes: the norms of the rows of W + s B A as A and B stand. Errors: NO_MEMORY, LIBRARY. */
+enum status magnitudes_start(const struct lora *lora, struct parameters *parameters, const struct model *model, struct error *err);
 
 #endif

@@ -23,10 +23,10 @@ struct lora_settings {
     struct number_map rank_pattern, alpha_pattern;
     int bias;  /* enum lora_bias */
     int start; /* enum lora_start */
-    bool rank_stabilised, fan_in_fan_out;
+    bool rank_stabilised, fan_in_fan_out, use_dora, lora_bias;
 };
 
-enum { LORA_SETTINGS = 14 };
+enum { LORA_SETTINGS = 16 };
 extern const struct setting lora_settings[LORA_SETTINGS];
 extern const char *const lora_bias_names[];
 

@@ -3,12 +3,15 @@
  *   true         A uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5)), B zero
  *   gaussian     A normal with deviation 1/rank, B zero
  *   orthogonal   A and B random in two orthogonal halves of the rank, so that B A is zero while neither factor is
- *   false        A as for true, B uniform in +-1/sqrt(rank): for tests, the update is not zero
+ *   false        A as for true, B (and its bias) uniform in +-1/sqrt(rank): for tests, the update is not zero
+ *
+ * A magnitude starts as the norm that it stands for, so that a fresh DoRA multiplies by 1.
  *
  * Source: peft 0.21 tuners/lora/layer.py (reset_lora_parameters, orthogonal_init).
  */
 #include "adapters/lora.h"
 
+#include "autograd/plan.h"
 #include "common/random.h"
 
 #include <math.h>
@@ -91,8 +94,41 @@ void lora_start(const struct lora *lora, struct parameters *parameters, enum lor
             fill_uniform(a, m->a, seed, 1 / sqrt((double)m->site->in));
         if (start == START_RANDOM)
             fill_uniform(b, m->b, seed, 1 / sqrt((double)m->rank));
+        if (start == START_RANDOM && m->bias) {
+            float *bias = arena_array(scratch, (size_t)m->bias->cols, sizeof *bias);
+            fill_uniform(bias, m->bias, seed, 1 / sqrt((double)m->rank));
+            tensor_upload(parameters->device, m->bias, bias);
+        }
         tensor_upload(parameters->device, m->a, a);
         tensor_upload(parameters->device, m->b, b);
         arena_destroy(scratch);
     }
+}
+
+static enum status start_magnitude(const struct lora_module *m, struct parameters *parameters, struct tensor *w, struct arena *scratch, struct error *err)
+{
+    struct device *device = parameters->device;
+    struct graph *g = graph_new(scratch, (const int64_t[EXTENTS]){ 0 }, false);
+    struct program *program;
+    struct tensor *norm = graph_keep(g, row_norms(g, w, m->a, m->b, m->scale));
+    TRY(plan(&program, g, NULL, (struct plan_options){ .threads = device->threads }, err));
+    program_bind(program, arena_alloc(scratch, program->arena_bytes));
+    device->err = err;
+    TRY(program_run(program, device));
+    tensor_upload(device, m->magnitude, norm->data);
+    return OK;
+}
+
+enum status magnitudes_start(const struct lora *lora, struct parameters *parameters, const struct model *model, struct error *err)
+{
+    enum status status = OK;
+    for (int i = 0; i < lora->modules && status == OK; i++) {
+        const struct lora_module *m = &lora->module[i];
+        if (!m->magnitude)
+            continue;
+        struct arena *scratch = arena_create_like(parameters->arena);
+        status = start_magnitude(m, parameters, model->layer[m->site->layer].w[m->site->projection], scratch, err);
+        arena_destroy(scratch);
+    }
+    return status;
 }

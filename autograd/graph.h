@@ -30,7 +30,8 @@ struct dynamic_rope {
 union op_params {
     float value;                /* fill */
     float eps;                  /* rmsnorm */
-    float scale;                /* linear, embed */
+    float scale;                /* linear, embed, row_norms */
+    float shift;                /* scale_columns */
     float probability;          /* dropout */
     enum activation activation; /* gated, activation */
     int64_t from;               /* take_columns */

@@ -20,8 +20,16 @@ struct tensor *take_columns(struct graph *g, struct tensor *x, int64_t from, int
 /* y = w * x / rms(x). w [1, width] f32 or compute dtype. */
 struct tensor *rmsnorm(struct graph *g, struct tensor *x, struct tensor *w, float eps);
 
-/* y = onto + scale * (x w^T) + bias. x [rows, in], w [out, in], bias [1, out] or NULL, onto [rows, out] or NULL (y then usually takes over its storage). */
+/* y = onto + scale * (x w^T + bias). x [rows, in], w [out, in], bias [1, out] or NULL, onto [rows, out] or NULL (y then usually takes over its storage). */
 struct tensor *linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *onto, float scale);
+
+/* f32 [1, out]: the norm of every row of w + scale * (b a), a constant for gradients. w [out, in], a f32 [rank, in], b f32 [out, rank]. */
+struct tensor *row_norms(struct graph *g, struct tensor *w, struct tensor *a, struct tensor *b, float scale);
+
+/* y = onto + bias + x * (magnitude / norm + shift), a factor for each column: 0 in place of magnitude / norm where the norm is 0. magnitude, norm f32 [1,
+ * cols]; bias [1, cols] or NULL, onto like x or NULL. */
+struct tensor *scale_columns(struct graph *g, struct tensor *x, struct tensor *magnitude, struct tensor *norm, struct tensor *bias, struct tensor *onto,
+                             float shift);
 
 /* The same values in another float dtype; the gradient keeps x's dtype. Returns x itself if nothing changes. */
 struct tensor *cast(struct graph *g, struct tensor *x, enum dtype dtype);
@@ -81,7 +89,7 @@ void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct te
 /* t [rows, cols] set to a value (the root of backward). */
 struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);
 
-extern const struct op op_embed, op_take_rows, op_rmsnorm, op_linear, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss,
-    op_kv_append, op_sum_squares, op_adamw, op_fill, op_take_columns, op_activation, op_lstm;
+extern const struct op op_embed, op_take_rows, op_rmsnorm, op_linear, op_scale_columns, op_row_norms, op_cast, op_dropout, op_rope_angles, op_rope,
+    op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares, op_adamw, op_fill, op_take_columns, op_activation, op_lstm;
 
 #endif

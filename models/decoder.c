@@ -48,10 +48,11 @@ static struct tensor *norm(struct pass *p, struct tensor *x, struct tensor *w)
 /* onto + x W^T + bias, and what adapters add at this site. */
 static struct tensor *project_site(struct pass *p, const struct site *site, struct tensor *w, struct tensor *bias, struct tensor *x, struct tensor *onto)
 {
-    struct tensor *y = linear(p->g, x, weight(p, w), weight(p, bias), onto, 1);
+    struct frozen frozen = { .site = site, .w = weight(p, w), .bias = weight(p, bias), .x = x, .onto = onto };
+    struct tensor *y = frozen.y = linear(p->g, x, frozen.w, frozen.bias, onto, 1);
     for (int i = 0; i < p->adapters; i++)
         if (p->seams[i]->linear)
-            y = p->seams[i]->linear(p->seams[i]->self, p, site, x, y);
+            y = p->seams[i]->linear(p->seams[i]->self, p, &frozen, y);
     return y;
 }
 
@@ -151,8 +152,9 @@ static void refuse_updates_of_the_head(struct pass *p, struct tensor *hidden)
     struct pass asked = *p;
     asked.draw = NULL; /* what is asked for here is not computed */
     struct tensor *y = graph_tensor(p->g, "logits", hidden->dtype, ACTIVATION, SELECTED, hidden->capacity, p->model->config.vocab);
+    const struct frozen frozen = { .site = &p->model->head_site, .w = p->model->head, .x = hidden, .y = y };
     for (int i = 0; i < p->adapters; i++)
-        if (p->seams[i]->linear && p->seams[i]->linear(p->seams[i]->self, &asked, &p->model->head_site, hidden, y) != y)
+        if (p->seams[i]->linear && p->seams[i]->linear(p->seams[i]->self, &asked, &frozen, y) != y)
             graph_fail(p->g,
                        "the adapter updates the output of %s, which is fused with the loss: leave %s out of target_modules (modules_to_save can train it)",
                        p->model->head_site.module, p->model->head_site.module);

@@ -24,10 +24,16 @@ struct prefix {
     struct tensor *keys, *values;
 };
 
+/* What a frozen linear layer computes: y = onto + x w^T + bias; bias and onto may be NULL. */
+struct frozen {
+    const struct site *site;
+    struct tensor *w, *bias, *x, *onto, *y;
+};
+
 struct seams {
     void *self;
-    /* x went in, y came out of the frozen layer (residual included where the layer adds to it); returns y or y plus something. NULL: nothing to do. */
-    struct tensor *(*linear)(void *self, struct pass *p, const struct site *site, struct tensor *x, struct tensor *y);
+    /* y is frozen->y, or what adapters before this one made of it; returns it, or it changed. NULL: nothing to do. */
+    struct tensor *(*linear)(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y);
     /* The trained copy of a frozen tensor (norm, bias, head, embedding table), or w itself. NULL: nothing to do. */
     struct tensor *(*weight)(void *self, struct pass *p, struct tensor *w);
     /* Rows of the adapter's own, made once per walk and found in p->virtual_rows afterwards: with virtual_tokens [virtual_tokens, width] f32, which are

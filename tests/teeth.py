@@ -18,6 +18,9 @@ import tempfile
 FAULTS = [
     ("autograd/ops/linear.c", "scale, whole(dy, false), whole(w, false)", "2 * scale, whole(dy, false), whole(w, false)", "ops_linear"),
     ("autograd/ops/linear.c", "scale, whole(dy, true), whole(x, false), adds(n, W) ? 1 : 0", "scale, whole(dy, true), whole(x, false), 0", "ops_linear"),
+    ("autograd/ops/linear.c", "dy, NULL, scale, adds(n, BIAS)", "dy, NULL, 1, adds(n, BIAS)", "ops_linear"),
+    ("autograd/ops/scale_columns.c", "sum[j] / norm[j]", "sum[j]", "ops_scale_columns"),
+    ("autograd/ops/row_norms.c", "(double)w[i] + (double)update[i]", "(double)w[i]", "ops_row_norms"),
     ("autograd/ops/rmsnorm.c", "rstd * (dy[i] * w[i] - x[i] * back)", "rstd * (dy[i] * w[i])", "ops_rmsnorm"),
     ("autograd/ops/rope.c", "n->out[Y]->grad, -1, adds", "n->out[Y]->grad, 1, adds", "ops_rope"),
     ("autograd/ops/gated.c", "dy[i] * up[i] * activation##_f32(gate[i]).slope", "dy[i] * up[i] * activation##_f32(gate[i]).value", "ops_gated"),
@@ -41,6 +44,7 @@ FAULTS = [
     ("autograd/ops/take_columns.c", "memset(dx->data, 0, tensor_bytes(dx));", ";", "ops_take_columns"),
     ("adapters/prefix_tuning.c", "slot(self, p, 2 * layer + 1)", "slot(self, p, 2 * layer)", "adapters_lora"),
     ("datasets/batch.c", "longer.trained += s->count > 0", "longer.trained += s->count < 0", "inference_virtual_tokens"),
+    ("adapters/lora_walk.c", "linear(g, x, frozen->w, NULL, NULL, 1)", "linear(g, frozen->x, frozen->w, NULL, NULL, 1)", "adapters_dora"),
     ("datasets/batch.c", "s->labels[t] == NOT_TRAINED", "s->labels[t - 1] == NOT_TRAINED", "datasets_batches"),
     ("datasets/encode.c", "begin >= (int64_t)rendering->span[s].begin", "begin > (int64_t)rendering->span[s].begin", "datasets_masks"),
     ("datasets/layouts.c", "span.begin + strlen(layout->stop)", "span.begin", "datasets_layouts"),

@@ -1,10 +1,11 @@
-/* linear: y = onto + scale * (x w^T) + bias.
+/* linear: y = onto + scale * (x w^T + bias).
  *
- *     dx = scale * dy w        dw = scale * dy^T x        dbias = sum over rows of dy        donto = dy
+ *     dx = scale * dy w        dw = scale * dy^T x        dbias = scale * sum over rows of dy        donto = dy
  *
  * One product adds into what is there already: the running sum (a LoRA update costs no elementwise kernel) or the bias. The gradient of x reads only w and that
  * of w only x, so a frozen projection keeps nothing. Where scale * (x w^T) is zero, y is onto to the bit.
  */
+#include "autograd/cpu/columns.h"
 #include "autograd/cpu/gemm.h"
 #include "autograd/cpu/rows.h"
 #include "autograd/op.h"
@@ -14,7 +15,7 @@
 
 enum { X, W, BIAS, ONTO }; /* in: x [rows, in], w [out, in], bias [1, out] or NULL, onto [rows, out] or NULL */
 enum { Y };                /* out: [rows, out] like x */
-enum { CHUNK = 1024, COLUMNS = 64, ROW_BLOCK = 64 };
+enum { CHUNK = 1024 };
 
 struct tensor *linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *onto, float scale)
 {
@@ -37,8 +38,8 @@ static struct operand whole(const struct tensor *t, bool transposed)
     return (struct operand){ t->data, t->dtype, t->cols, transposed };
 }
 
-/* y = (onto or 0) + bias. */
-static void start_from_bias(struct device *device, const struct tensor *y, const struct tensor *bias, bool onto)
+/* y = (onto or 0) + scale * bias. */
+static void start_from_bias(struct device *device, const struct tensor *y, const struct tensor *bias, float scale, bool onto)
 {
 #pragma omp parallel for num_threads(device->threads)
     for (int64_t tile = 0; tile < row_tiles(y->rows); tile++) {
@@ -48,11 +49,10 @@ static void start_from_bias(struct device *device, const struct tensor *y, const
                 int64_t count = y->cols - j < CHUNK ? y->cols - j : CHUNK;
                 char *to = (char *)y->data + (size_t)(r * y->cols + j) * dtype_bytes(y->dtype);
                 widen(values, (char *)bias->data + (size_t)j * dtype_bytes(bias->dtype), bias->dtype, count);
-                if (onto) {
+                if (onto)
                     widen(add, to, y->dtype, count);
-                    for (int64_t i = 0; i < count; i++)
-                        values[i] += add[i];
-                }
+                for (int64_t i = 0; i < count; i++)
+                    values[i] = scale * values[i] + (onto ? add[i] : 0);
                 narrow(to, values, y->dtype, count);
             }
     }
@@ -64,35 +64,8 @@ static enum status forward_cpu(struct device *device, const struct node *n)
     if (onto && onto->data != y->data && tensor_bytes(y))
         memcpy(y->data, onto->data, tensor_bytes(y));
     if (n->in[BIAS])
-        start_from_bias(device, y, n->in[BIAS], onto);
+        start_from_bias(device, y, n->in[BIAS], n->params.scale, onto);
     return gemm(device, y->rows, y->cols, x->cols, n->params.scale, whole(x, false), whole(w, true), onto || n->in[BIAS] ? 1 : 0, y->data, y->dtype, y->cols);
-}
-
-/* Sums of columns; each is one sum over blocks of rows in order, so threads share columns, not sums. */
-static void bias_gradient(struct device *device, const struct tensor *dbias, const struct tensor *dy, bool add)
-{
-#pragma omp parallel for num_threads(device->threads)
-    for (int64_t j = 0; j < dy->cols; j += COLUMNS) {
-        int64_t count = dy->cols - j < COLUMNS ? dy->cols - j : COLUMNS;
-        double total[COLUMNS] = { 0 };
-        float values[COLUMNS];
-        for (int64_t first = 0; first < dy->rows; first += ROW_BLOCK) {
-            float sum[COLUMNS] = { 0 };
-            for (int64_t r = first; r < dy->rows && r < first + ROW_BLOCK; r++) {
-                widen(values, (char *)dy->data + (size_t)(r * dy->cols + j) * dtype_bytes(dy->dtype), dy->dtype, count);
-                for (int64_t i = 0; i < count; i++)
-                    sum[i] += values[i];
-            }
-            for (int64_t i = 0; i < count; i++)
-                total[i] += (double)sum[i];
-        }
-        char *to = (char *)dbias->data + (size_t)j * dtype_bytes(dbias->dtype);
-        if (add)
-            widen(values, to, dbias->dtype, count);
-        for (int64_t i = 0; i < count; i++)
-            values[i] = (float)(add ? (double)values[i] + total[i] : total[i]);
-        narrow(to, values, dbias->dtype, count);
-    }
 }
 
 /* Where the planner could not share: donto = dy, set or added. */
@@ -129,7 +102,7 @@ static enum status backward_cpu(struct device *device, const struct node *n)
         TRY(gemm(device, dw->rows, dw->cols, dy->rows, scale, whole(dy, true), whole(x, false), adds(n, W) ? 1 : 0, dw->data, dw->dtype, dw->cols));
     }
     if (wants(n, BIAS))
-        bias_gradient(device, n->in[BIAS]->grad, dy, adds(n, BIAS));
+        column_sums(device, n->in[BIAS]->grad, dy, NULL, scale, adds(n, BIAS));
     if (wants(n, ONTO))
         pass_gradient(device, n->in[ONTO]->grad, dy, adds(n, ONTO));
     return OK;

@@ -22,6 +22,9 @@ static const struct {
     { LLAMA_3_8B, "", 3407872 },
     { QWEN2_7B, "", 2523136 },
     { LLAMA_2_7B, "r: 16, target_modules: all-linear", 39976960 },
+    { LLAMA_2_7B, "use_dora: true", 4194304 + 64 * 4096 },
+    { LLAMA_2_7B, "lora_bias: true", 4194304 + 64 * 4096 },
+    { LLAMA_3_8B, "use_dora: true", 3407872 + 32 * (4096 + 1024) },
     { LLAMA_2_7B, "modules_to_save: [lm_head]", 4194304 + 32000LL * 4096 },
     { LLAMA_2_7B, "modules_to_save: [norm]", 4194304 + 65 * 4096 },
     { QWEN2_7B, "bias: all", 2523136 + 28 * (3584 + 512 + 512) },
@@ -205,6 +208,7 @@ static const char *const fresh[] = {
     "target_modules: all-linear, init_lora_weights: gaussian, r: 3",
     "target_modules: all-linear, bias: all, modules_to_save: [lm_head, norm, embed_tokens]",
     "target_modules: [q_proj], modules_to_save: [mlp]",
+    "target_modules: all-linear, lora_bias: true",
 };
 
 static void a_fresh_adapter_is_the_base_model_to_the_bit(void **state)

@@ -11,7 +11,9 @@ static const struct {
     { "{peft_type: [LORA]}", "'a list or map' is no method", "LORA" },
     { "[LORA]", "adapter.peft_type is missing", "LORA" },
     { "{peft_type: LORA, rank: 8}", "run.yaml:1:19: unknown key 'rank' in adapter", "" },
-    { "{peft_type: LORA, use_dora: true}", "unknown key 'use_dora'", "" },
+    { "{peft_type: LORA, use_dora: 1}", "adapter.use_dora: '1' is neither true nor false", "" },
+    { "{peft_type: LORA, use_dora: true, lora_bias: true}", "lora_bias and use_dora, both true", "one of them" },
+    { "{peft_type: LORA, lora_bias: true, init_lora_weights: gaussian}", "lora_bias with init_lora_weights neither true nor false", "to true" },
     { "{peft_type: LORA, num_virtual_tokens: 8}", "unknown key 'num_virtual_tokens'", "" },
     { "{peft_type: LORA, lora_alfa: 8}", "unknown key 'lora_alfa'", "lora_alpha" },
     { "{peft_type: LORA, task_type: SEQ_CLS}", "adapter.task_type: 'SEQ_CLS'", "CAUSAL_LM" },
@@ -71,7 +73,7 @@ static const char all_settings[] = "peft_type: LORA\n"
                                    "alpha_pattern: {up_proj: 0.1}\n"
                                    "modules_to_save: [lm_head, norm]\n"
                                    "bias: lora_only\n"
-                                   "use_rslora: true\n"
+                                   "use_rslora: true\nuse_dora: true\nlora_bias: false\n"
                                    "init_lora_weights: orthogonal\n"
                                    "fan_in_fan_out: false\n";
 
@@ -102,7 +104,8 @@ static void defaults_are_those_of_peft(void **state)
     adapter_print(adapter, &out, 2);
     assert_string_equal(out.bytes, "  peft_type: LORA\n  task_type: CAUSAL_LM\n  r: 8\n  lora_alpha: 8\n  lora_dropout: 0\n  target_modules: null\n"
                                    "  exclude_modules: null\n  layers_to_transform: null\n  layers_pattern: null\n  rank_pattern: {}\n  alpha_pattern: {}\n"
-                                   "  modules_to_save: null\n  bias: none\n  use_rslora: false\n  init_lora_weights: true\n  fan_in_fan_out: false\n");
+                                   "  modules_to_save: null\n  bias: none\n  use_rslora: false\n  use_dora: false\n  lora_bias: false\n  init_lora_weights: "
+                                   "true\n  fan_in_fan_out: false\n");
 }
 
 static void help_names_every_setting(void **state)

@@ -156,8 +156,8 @@ adapter() { # adapter NAME JSON
 refuse no_adapter 2 score --model "$base" --adapter nothing --input one.jsonl --quiet
 adapter type '{"peft_type": "IA3"}'
 refuse adapter_type 2 score --model "$base" --adapter adapter_type --input one.jsonl --quiet
-adapter dora '{"peft_type": "LORA", "r": 4, "use_dora": true, "target_modules": ["q_proj"]}'
-refuse adapter_dora 2 score --model "$base" --adapter adapter_dora --input one.jsonl --quiet
+adapter qalora '{"peft_type": "LORA", "r": 4, "use_qalora": true, "target_modules": ["q_proj"]}'
+refuse adapter_qalora 2 score --model "$base" --adapter adapter_qalora --input one.jsonl --quiet
 adapter weights '{"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"]}'
 refuse adapter_without_weights 2 score --model "$base" --adapter adapter_weights --input one.jsonl --quiet
 done_claims

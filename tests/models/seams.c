@@ -17,13 +17,14 @@ struct spy {
     bool shapes_fit;
 };
 
-static struct tensor *see_linear(void *self, struct pass *p, const struct site *site, struct tensor *x, struct tensor *y)
+static struct tensor *see_linear(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y)
 {
     struct spy *spy = self;
+    const struct site *site = frozen->site;
     (void)p;
     assert_true(spy->sites < MAX_SEEN);
     spy->site[spy->sites++] = site;
-    spy->shapes_fit = spy->shapes_fit && x->cols == site->in && y->cols == site->out;
+    spy->shapes_fit = spy->shapes_fit && frozen->x->cols == site->in && frozen->w->rows == site->out && y == frozen->y && y->cols == site->out;
     return y;
 }
 
@@ -118,10 +119,10 @@ static void a_trained_copy_of_any_weight_takes_its_place(void **state)
     }
 }
 
-static struct tensor *add_to_the_head(void *self, struct pass *p, const struct site *site, struct tensor *x, struct tensor *y)
+static struct tensor *add_to_the_head(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y)
 {
     (void)self;
-    return site->projection == HEAD ? linear(p->g, x, p->model->head, NULL, y, 2) : y;
+    return frozen->site->projection == HEAD ? linear(p->g, frozen->x, p->model->head, NULL, y, 2) : y;
 }
 
 static void an_update_of_the_head_shows_in_logits_and_is_refused_by_the_loss(void **state)

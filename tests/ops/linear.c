@@ -1,4 +1,4 @@
-/* linear: y = onto + scale * (x w^T) + bias, with and without each part, frozen weights in every storage dtype. */
+/* linear: y = onto + scale * (x w^T + bias), with and without each part, frozen weights in every storage dtype. */
 #include "autograd/cpu/rows.h"
 #include "tests/harness/op_case.h"
 
@@ -20,7 +20,7 @@ static void reference(struct op_values *v)
             double sum = 0;
             for (int64_t i = 0; i < width; i++)
                 sum += v->in[X][r * width + i] * v->in[W][o * width + i];
-            v->out[0][r * out + o] = (double)v->c->params.scale * sum + (v->in[BIAS] ? v->in[BIAS][o] : 0) + (v->in[ONTO] ? v->in[ONTO][r * out + o] : 0);
+            v->out[0][r * out + o] = (double)v->c->params.scale * (sum + (v->in[BIAS] ? v->in[BIAS][o] : 0)) + (v->in[ONTO] ? v->in[ONTO][r * out + o] : 0);
         }
 }
 

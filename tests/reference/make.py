@@ -102,6 +102,15 @@ CASES = {
         model=dict(tie_word_embeddings=True), dtype="float16", old=True, lora=dict(r=4, lora_alpha=8, target_modules=["o_proj", "down_proj"])),
     "llama_sharded": dict(
         model=dict(num_key_value_heads=2), shard=20000, lora=dict(r=1, lora_alpha=1, target_modules=["gate_proj", "k_proj"])),
+    "llama_dora": dict(
+        model={}, lora=dict(r=4, lora_alpha=8, target_modules="all-linear", use_dora=True), training=dict(weight_decay=0.01)),
+    "llama_dora_gqa": dict(
+        model=dict(attention_bias=True, mlp_bias=True, num_key_value_heads=2),
+        lora=dict(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj", "o_proj", "down_proj"], use_dora=True, bias="lora_only", use_rslora=True)),
+    "llama_lora_bias": dict(
+        model=dict(attention_bias=True, mlp_bias=True), lora=dict(r=4, lora_alpha=8, target_modules="all-linear", lora_bias=True), training=dict(weight_decay=0.01)),
+    "llama_lora_bias_gqa": dict(
+        model=dict(num_key_value_heads=2, tie_word_embeddings=True), lora=dict(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj"], lora_bias=True)),
 }
 
 # Rows in front of every sequence. method, then its settings; training as above.
@@ -190,7 +199,7 @@ def make_adapter(case, seed):
         for name, value in sorted(model.named_parameters()):
             if value.requires_grad:
                 noise = torch.randn(value.shape, generator=generator)
-                value.copy_(0.2 * noise if "lora_" in name else value + 0.1 * noise)
+                value.copy_(0.2 * noise if "lora_" in name and "magnitude" not in name else value + 0.1 * noise)
     model.save_pretrained("adapter")
     os.remove("adapter/README.md")
     with open("adapter/adapter_config.json") as file:
@@ -242,7 +251,7 @@ def log_probability(logits, ids):
 
 def saved_key(model, name):
     """The name under which PEFT saves a trainable parameter."""
-    return name.replace(".modules_to_save.default.", ".").replace(".default.", ".")
+    return name.replace(".modules_to_save.default.", ".").replace("_vector.default.weight", "_vector").replace(".default.", ".")
 
 
 def trained_tensors(model):

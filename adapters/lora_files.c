@@ -1,0 +1,114 @@
+/* LoRA in PEFT's files: the members of adapter_config.json, and which keys stand for which parameter. */
+#include "adapters/lora.h"
+
+#include <math.h>
+#include <string.h>
+
+bool lora_targets(const struct lora *lora, const char *module)
+{
+    for (int i = 0; i < lora->modules; i++)
+        if (strcmp(lora->module[i].site->module, module) == 0)
+            return true;
+    return false;
+}
+
+static json_t *names_json(const struct names *names)
+{
+    if (names->text)
+        return json_string(names->text);
+    if (!names->where)
+        return json_null();
+    json_t *list = json_array();
+    for (int i = 0; i < names->count; i++)
+        json_array_append_new(list, json_string(names->name[i]));
+    return list;
+}
+
+/* Whole numbers as integers: some readers of lora_alpha take nothing else. */
+static json_t *number_json(double value)
+{
+    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value) : json_real(value);
+}
+
+static json_t *map_json(const struct number_map *map)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < map->count; i++)
+        json_object_set_new(object, map->key[i], number_json(map->value[i]));
+    return object;
+}
+
+static json_t *layers_json(const struct layer_list *layers)
+{
+    if (!layers->where)
+        return json_null();
+    json_t *list = json_array();
+    for (int i = 0; i < layers->count; i++)
+        json_array_append_new(list, json_integer(layers->layer[i]));
+    return list;
+}
+
+static json_t *start_json(int start)
+{
+    if (start == START_GAUSSIAN || start == START_ORTHOGONAL)
+        return json_string(start == START_GAUSSIAN ? "gaussian" : "orthogonal");
+    return json_boolean(start == START_DEFAULT);
+}
+
+enum status lora_describe(const struct adapter *adapter, const struct model *model, json_t *json, struct error *err)
+{
+    const struct lora_settings *set = adapter->settings;
+    const struct lora *lora = adapter->state;
+    const struct names resolved = { .where = "", .text = lora->targets.text, .name = lora->targets.name, .count = lora->targets.names };
+    (void)model;
+    /* What PEFT has had from the start is always written, later additions only where they say something: old readers refuse unknown keys. */
+    int failed = json_object_set_new(json, "bias", json_string(lora_bias_names[set->bias])) |
+                 json_object_set_new(json, "fan_in_fan_out", json_boolean(set->fan_in_fan_out)) |
+                 json_object_set_new(json, "init_lora_weights", start_json(set->start)) |
+                 json_object_set_new(json, "layers_pattern", names_json(&set->rules.containers)) |
+                 json_object_set_new(json, "layers_to_transform", layers_json(&set->rules.layers)) |
+                 json_object_set_new(json, "lora_alpha", number_json(set->alpha)) | json_object_set_new(json, "lora_dropout", json_real(set->dropout)) |
+                 json_object_set_new(json, "modules_to_save", names_json(&set->rules.save)) | json_object_set_new(json, "r", json_integer(set->rank)) |
+                 json_object_set_new(json, "target_modules", names_json(&resolved));
+    if (set->use_dora)
+        failed |= json_object_set_new(json, "use_dora", json_true());
+    if (set->lora_bias)
+        failed |= json_object_set_new(json, "lora_bias", json_true());
+    if (set->rank_stabilised)
+        failed |= json_object_set_new(json, "use_rslora", json_true());
+    if (set->rules.exclude.where)
+        failed |= json_object_set_new(json, "exclude_modules", names_json(&set->rules.exclude));
+    if (set->rank_pattern.count)
+        failed |= json_object_set_new(json, "rank_pattern", map_json(&set->rank_pattern));
+    if (set->alpha_pattern.count)
+        failed |= json_object_set_new(json, "alpha_pattern", map_json(&set->alpha_pattern));
+    return failed ? fail_with(err, BAD_CONFIG, "adapter: a setting that is no valid UTF-8 cannot be saved", "save the YAML file as UTF-8") : OK;
+}
+
+bool lora_is_vector(const struct adapter *adapter, const struct tensor *parameter)
+{
+    const struct lora *lora = adapter->state;
+    for (int i = 0; i < lora->modules; i++)
+        if (parameter == lora->module[i].bias || parameter == lora->module[i].magnitude)
+            return true;
+    return parameter->rows == 1 && copies_hold(&lora->copies, parameter);
+}
+
+/* PEFT's older spellings: a trained bias of a targeted module without ".base_layer", a magnitude with ".weight"; and what bias: all drags along from
+ * modules_to_save. */
+const char *lora_rename(const struct adapter *adapter, struct arena *arena, const char *key)
+{
+    static const char bias[] = ".bias";
+    const struct lora *lora = adapter->state;
+    size_t length = strlen(key);
+    if (strstr(key, ".original_module.") || strstr(key, ".modules_to_save."))
+        return NULL;
+    if (name_ends_in(key, "lora_magnitude_vector.weight"))
+        return arena_text(arena, key, length - strlen(".weight"));
+    if (length <= sizeof bias || strcmp(key + length - strlen(bias), bias) != 0)
+        return key;
+    if (strncmp(key, lora_root, strlen(lora_root)) != 0)
+        return key;
+    const char *module = arena_text(arena, key + strlen(lora_root), length - strlen(lora_root) - strlen(bias));
+    return lora_targets(lora, module) ? arena_print(arena, "%s%s.base_layer.bias", lora_root, module) : key;
+}

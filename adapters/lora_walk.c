@@ -1,0 +1,46 @@
+/* LoRA in the walk through the model: what its seams record.
+ *
+ *     plain   y + s (drop(x) A^T + ..) B^T               the frozen result is what the second product adds into
+ *     DoRA    onto + bias + m / n * (x W^T + s (x A^T) B^T), n the norms of the rows of W + s B A
+ *
+ * With dropout the frozen part of DoRA keeps the input as it is, and only what the magnitude changes in it sees the dropped one, so the frozen product is made
+ * twice; without, the frozen layer's own result is read by nobody and its step is removed. Source: peft 0.21 tuners/lora/{layer,variants,dora}.py.
+ */
+#include "adapters/lora.h"
+
+const char lora_root[] = "base_model.model.";
+
+int lora_place(const struct model_config *config, const struct site *site)
+{
+    return site->projection == HEAD ? (int)config->layers * HEAD : site->layer * HEAD + (int)site->projection;
+}
+
+static struct tensor *low_rank(struct graph *g, const struct lora_module *m, struct tensor *x, struct tensor *onto)
+{
+    struct tensor *down = linear(g, x, cast(g, m->a, x->dtype), NULL, NULL, 1);
+    return linear(g, down, cast(g, m->b, x->dtype), m->bias, onto, m->scale);
+}
+
+static struct tensor *with_magnitude(struct graph *g, const struct lora_module *m, const struct frozen *frozen, struct tensor *x, struct tensor *y)
+{
+    struct tensor *norm = row_norms(g, frozen->w, m->a, m->b, m->scale), *product = linear(g, x, frozen->w, NULL, NULL, 1);
+    if (x == frozen->x && y == frozen->y)
+        return scale_columns(g, low_rank(g, m, x, product), m->magnitude, norm, frozen->bias, frozen->onto, 0);
+    y = scale_columns(g, product, m->magnitude, norm, NULL, y, -1);
+    return scale_columns(g, low_rank(g, m, x, NULL), m->magnitude, norm, NULL, y, 0);
+}
+
+struct tensor *lora_linear_seam(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y)
+{
+    const struct lora *lora = self;
+    const struct lora_module *m = lora->by_place[lora_place(&p->model->config, frozen->site)];
+    if (!m)
+        return y;
+    struct tensor *x = p->draw ? dropout(p->g, frozen->x, p->row_key, p->draw, lora->dropout) : frozen->x;
+    return m->magnitude ? with_magnitude(p->g, m, frozen, x, y) : low_rank(p->g, m, x, y);
+}
+
+struct tensor *lora_weight_seam(void *self, struct pass *p, struct tensor *w)
+{
+    return copies_weight(&((const struct lora *)self)->copies, p, w);
+}
