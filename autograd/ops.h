@@ -82,9 +82,10 @@ struct tensor *sum_squares(struct graph *g, struct tensor *x);
 
 /* One AdamW update, PyTorch's order of operations (decoupled decay first). value, grad, first, second f32 [1, n]; norm_squared from sum_squares; hyper f32 [1,
  * 8] = {learning rate, beta1, beta2, epsilon, weight decay, max norm (0: no clipping), step from 1, unused}. The gradient is first scaled by min(1, max_norm /
- * (norm + 1e-6)). */
+ * (norm + 1e-6)). The vector is cut into ranges: ends I32 [ranges, 1] in units of 16 values, increasing, the last one being the vector's end whatever stands
+ * there; factors f32 [ranges, 2] multiply learning rate and weight decay. */
 void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct tensor *first, struct tensor *second, struct tensor *norm_squared,
-           struct tensor *hyper);
+           struct tensor *hyper, struct tensor *ends, struct tensor *factors);
 
 /* t [rows, cols] set to a value (the root of backward). */
 struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);

@@ -31,6 +31,7 @@ FAULTS = [
     ("autograd/ops/embed.c", "adds(n, input)", "!adds(n, input)", "ops_embed"),
     ("autograd/ops/dropout.c", ".stream = n->stream,", ".stream = n->stream + (n->grad_to != 0),", "ops_dropout"),
     ("autograd/ops/adamw.c", "p[i] * u.keep", "p[i]", "ops_adamw"),
+    ("autograd/ops/adamw.c", "(double)hyper[RATE] * (double)factor[0]", "(double)hyper[RATE]", "ops_adamw"),
     ("autograd/ops/sum_squares.c", "sum += partial[b]", "sum = partial[b]", "ops_sum_squares"),
     ("autograd/plan.c", "if (grad->id < 0 || written[grad->id])", "if (grad->id < 0)", "adapters_lora"),
     ("autograd/plan.c", "copy->out[j]->grad = t->grad;", ";", "plan_plan"),

@@ -117,6 +117,18 @@ static const struct setting training_rows[] = {
       .min = 1e-30,
       .max = 1,
       .help = "added to the root of the second moment" },
+    { .name = "loraplus_lr_ratio",
+      .type = SETTING_REAL,
+      .offset = AT(loraplus_lr_ratio),
+      .min = 1e-6,
+      .max = 1e6,
+      .help = "LoRA+: B and every vector learn at learning_rate times this, biases without decay; absent: one rate for all" },
+    { .name = "loraplus_lr_embedding",
+      .type = SETTING_REAL,
+      .offset = AT(loraplus_lr_embedding),
+      .min = 1e-30,
+      .max = 1e3,
+      .help = "LoRA+: highest learning rate of a LoRA on the embedding; absent: 1e-6" },
     { .name = "max_grad_norm",
       .type = SETTING_REAL,
       .offset = AT(max_grad_norm),
@@ -233,6 +245,9 @@ static enum status check_training(const struct config *config, const struct yaml
         return fail_with(err, BAD_CONFIG, "%s: training.early_stopping_patience needs training.eval_steps", "say how often to evaluate", section->where);
     if (t->max_steps == 0)
         return fail_with(err, BAD_CONFIG, "%s: training.max_steps is 0", "-1 trains num_train_epochs, a positive number so many steps", section->where);
+    if (settings_given(section, "loraplus_lr_embedding") && !t->loraplus_lr_ratio)
+        return fail_with(err, BAD_CONFIG, "%s: training.loraplus_lr_embedding needs training.loraplus_lr_ratio", "add the ratio, or remove the line",
+                         section->where);
     if (config->data.evals && config->data.eval_fraction > 0)
         return fail_with(err, BAD_CONFIG, "%s: data.eval and data.eval_fraction are both given", "keep one of them", config->path);
     return OK;

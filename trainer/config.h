@@ -16,7 +16,8 @@ struct training_settings {
     const char *output_dir;
     int64_t seed, max_steps, batch_size, micro_batch_tokens, warmup_steps, logging_steps, eval_steps, save_steps, save_total_limit, early_stopping_patience;
     double num_train_epochs, learning_rate, warmup_ratio, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm, early_stopping_threshold,
-        memory_limit; /* GiB; 0: what is free */
+        loraplus_lr_ratio, loraplus_lr_embedding, /* 0: not given */
+        memory_limit;                             /* GiB; 0: what is free */
     int lr_scheduler_type, recompute;
     bool shuffle, load_best_model_at_end;
 };

@@ -5,18 +5,22 @@
 
 #include <math.h>
 
-enum status optimizer_create(struct optimizer *optimizer, struct arena *arena, const struct parameters *parameters, struct device *device, struct error *err)
+enum status optimizer_create(struct optimizer *optimizer, struct arena *arena, const struct parameters *parameters, const struct ranges *ranges,
+                             struct device *device, struct error *err)
 {
     const int64_t extents[EXTENTS] = { 0 };
     const struct plan_options options = { .threads = device->threads };
-    *optimizer = (struct optimizer){ .device = device };
+    *optimizer = (struct optimizer){ .device = device, .ranges = ranges };
     struct graph *g = graph_new(arena, extents, false);
     optimizer->norm_squared = graph_keep(g, sum_squares(g, parameters->grad));
     TRY(plan(&optimizer->norm, g, NULL, options, err));
     g = graph_new(arena, extents, false);
     optimizer->given_norm = graph_input(g, "norm squared", F32, FIXED, 1, 1);
     optimizer->hyper = graph_input(g, "hyper", F32, FIXED, 1, 8);
-    adamw(g, parameters->value, parameters->grad, parameters->first, parameters->second, optimizer->given_norm, optimizer->hyper);
+    optimizer->ends = graph_input(g, "ends of ranges", I32, FIXED, ranges->count, 1);
+    optimizer->factors = graph_input(g, "factors of ranges", F32, FIXED, ranges->count, 2);
+    adamw(g, parameters->value, parameters->grad, parameters->first, parameters->second, optimizer->given_norm, optimizer->hyper, optimizer->ends,
+          optimizer->factors);
     TRY(plan(&optimizer->update, g, NULL, options, err));
     size_t norm = optimizer->norm->arena_bytes, update = optimizer->update->arena_bytes;
     optimizer->memory_bytes = norm > update ? norm : update;
@@ -43,6 +47,8 @@ enum status optimizer_update(struct optimizer *optimizer, const struct hyper *hy
     const float squared = (float)(norm * norm);
     tensor_upload(optimizer->device, optimizer->given_norm, &squared);
     tensor_upload(optimizer->device, optimizer->hyper, values);
+    tensor_upload(optimizer->device, optimizer->ends, optimizer->ranges->end);
+    tensor_upload(optimizer->device, optimizer->factors, optimizer->ranges->factor);
     optimizer->device->err = err;
     return program_run(optimizer->update, optimizer->device);
 }

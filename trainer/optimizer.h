@@ -5,9 +5,17 @@
 #include "autograd/parameters.h"
 #include "autograd/program.h"
 
+/* Parts of the flat vectors, in order, that learn at their own rate. */
+struct ranges {
+    int count;
+    int32_t *end;  /* in units of 16 values */
+    float *factor; /* [count][2]: of learning rate and weight decay */
+};
+
 struct optimizer {
     struct device *device;
-    struct tensor *norm_squared, *given_norm, *hyper;
+    const struct ranges *ranges;
+    struct tensor *norm_squared, *given_norm, *hyper, *ends, *factors;
     struct program *norm, *update;
     void *memory;
     size_t memory_bytes;
@@ -17,8 +25,9 @@ struct hyper {
     double learning_rate, beta1, beta2, epsilon, weight_decay, max_norm;
 };
 
-enum status optimizer_create(struct optimizer *optimizer, struct arena *arena, const struct parameters *parameters, struct device *device,
-                             struct error *err) MUST_USE;
+/* ranges must live as long. */
+enum status optimizer_create(struct optimizer *optimizer, struct arena *arena, const struct parameters *parameters, const struct ranges *ranges,
+                             struct device *device, struct error *err) MUST_USE;
 /* The norm of the gradient as it stands. */
 enum status optimizer_norm(struct optimizer *optimizer, double *norm, struct error *err) MUST_USE;
 /* One update with the norm that optimizer_norm() found; step counts from 1. */

@@ -1,5 +1,6 @@
 /* One optimizer step. */
 #include "trainer/step.h"
+#include "trainer/ranges.h"
 
 #include <math.h>
 
@@ -25,12 +26,12 @@ struct capacity step_capacity(const struct dataset *train, const struct training
     return (struct capacity){ .rows = rows, .selected = rows, .sequences = sequences };
 }
 
-enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, struct parameters *parameters, struct capacity capacity,
+enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, const struct adapter *adapter, struct capacity capacity,
                            int64_t micro_batch_tokens, const struct training_settings *settings, struct error *err)
 {
     *stepper = (struct stepper){
         .session = session,
-        .parameters = parameters,
+        .parameters = adapter->parameters,
         .hyper = { .beta1 = settings->adam_beta1,
                    .beta2 = settings->adam_beta2,
                    .epsilon = settings->adam_epsilon,
@@ -42,7 +43,7 @@ enum status stepper_create(struct stepper *stepper, struct arena *arena, struct 
         .micro_batch_tokens = micro_batch_tokens,
         .seed = (uint64_t)settings->seed,
     };
-    TRY(optimizer_create(&stepper->optimizer, arena, parameters, session->device, err));
+    TRY(optimizer_create(&stepper->optimizer, arena, adapter->parameters, ranges_new(arena, adapter, settings), session->device, err));
     return forward_new(&stepper->forward, arena, session, FOR_TRAINING, capacity, NULL, settings->recompute == RECOMPUTE_ALWAYS, err);
 }
 

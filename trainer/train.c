@@ -155,8 +155,7 @@ static enum status begin(struct loop *loop, struct error *err)
     struct run *run = loop->run;
     struct training_settings chosen = run->config.training;
     chosen.recompute = run->budget.recompute ? RECOMPUTE_ALWAYS : RECOMPUTE_NEVER;
-    TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter->parameters, run->budget.capacity, run->budget.micro_batch_tokens, &chosen,
-                       err));
+    TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter, run->budget.capacity, run->budget.micro_batch_tokens, &chosen, err));
     TRY(saves_begin(&loop->saves, run, loop->arena, err));
     loop->course = course_new(loop->arena, &run->train, &run->config.training);
     loop->progress = progress_begin(loop->quiet, run->steps);

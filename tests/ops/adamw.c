@@ -3,13 +3,13 @@
 
 #include <math.h>
 
-enum { VALUE, GRAD, FIRST, SECOND, NORM_SQUARED, HYPER };
+enum { VALUE, GRAD, FIRST, SECOND, NORM_SQUARED, HYPER, ENDS, FACTORS };
 enum { RATE, BETA1, BETA2, EPSILON, DECAY, MAX_NORM, STEP };
 
 static void build(struct graph *g, const struct op_case *c, struct tensor *const in[])
 {
     (void)c;
-    adamw(g, in[VALUE], in[GRAD], in[FIRST], in[SECOND], in[NORM_SQUARED], in[HYPER]);
+    adamw(g, in[VALUE], in[GRAD], in[FIRST], in[SECOND], in[NORM_SQUARED], in[HYPER], in[ENDS], in[FACTORS]);
 }
 
 static void reference(struct op_values *v)
@@ -18,13 +18,17 @@ static void reference(struct op_values *v)
     double clip = 1, norm = sqrt(*v->in[NORM_SQUARED]), beta1 = hyper[BETA1], beta2 = hyper[BETA2];
     if (hyper[MAX_NORM] > 0)
         clip = fmin(1, hyper[MAX_NORM] / (norm + 1e-6));
-    for (int64_t i = 0; i < v->n->in[VALUE]->cols; i++) {
+    const int64_t ranges = v->n->in[ENDS]->rows;
+    for (int64_t i = 0, range = 0; i < v->n->in[VALUE]->cols; i++) {
+        while (range < ranges - 1 && (double)i >= 16 * v->in[ENDS][range])
+            range++;
+        const double rate = hyper[RATE] * v->in[FACTORS][2 * range], decay = hyper[DECAY] * v->in[FACTORS][2 * range + 1];
         double g = v->in[GRAD][i] * clip;
         double m = v->state[FIRST][i] = beta1 * v->in[FIRST][i] + (1 - beta1) * g;
         double s = v->state[SECOND][i] = beta2 * v->in[SECOND][i] + (1 - beta2) * g * g;
-        double p = v->in[VALUE][i] * (1 - hyper[RATE] * hyper[DECAY]);
+        double p = v->in[VALUE][i] * (1 - rate * decay);
         if (m != 0)
-            p -= hyper[RATE] / (1 - pow(beta1, hyper[STEP])) * m / (sqrt(s) / sqrt(1 - pow(beta2, hyper[STEP])) + hyper[EPSILON]);
+            p -= rate / (1 - pow(beta1, hyper[STEP])) * m / (sqrt(s) / sqrt(1 - pow(beta2, hyper[STEP])) + hyper[EPSILON]);
         v->state[VALUE][i] = p;
     }
 }
@@ -39,6 +43,8 @@ static void fill_inputs(const struct op_case *c, const struct node *n, int i, do
     for (int64_t k = 0; k < count; k++) {
         if (i == HYPER)
             values[k] = hyper[k];
+        for (int64_t r = 0; i == ENDS && r < n->in[i]->rows; r++)
+            values[r] = (double)(r + 1);
         if (i == SECOND)
             values[k] *= values[k];
         if ((i == FIRST || i == SECOND) && c->number[3] <= 1)
@@ -57,6 +63,8 @@ static const struct op_test test = {
             { FLOAT32, FIXED, NO_GRADIENT },
             { FLOAT32, FIXED, NO_GRADIENT },
             { FLOAT32, FIXED, NO_GRADIENT },
+            { FLOAT32, FIXED, NO_GRADIENT },
+            { INT32, FIXED, NO_GRADIENT },
             { FLOAT32, FIXED, NO_GRADIENT } },
     .build = build,
     .reference = reference,
@@ -64,11 +72,16 @@ static const struct op_test test = {
     .tolerance = 5e-7,
 };
 
-#define COUNTED(n) .in = { { 1, n }, { 1, n }, { 1, n }, { 1, n }, { 1, 1 }, { 1, 8 } }
+#define CUT(n, ranges) .in = { { 1, n }, { 1, n }, { 1, n }, { 1, n }, { 1, 1 }, { 1, 8 }, { ranges, 1 }, { ranges, 2 } }
+#define COUNTED(n)     CUT(n, 1)
 static const struct op_case cases[] = {
-    { "first step", COUNTED(16), .number = { 1e-3f, 0, 0, 1 } },           { "weight decay", COUNTED(37), .number = { 1e-2f, 0.1f, 0, 2 } },
-    { "clipped", COUNTED(4097), .number = { 1e-3f, 0.01f, 1, 7 } },        { "below the largest norm", COUNTED(64), .number = { 1e-3f, 0, 5, 3 } },
-    { "many values", COUNTED(20011), .number = { 3e-4f, 0.01f, 1, 100 } }, { "late, no epsilon", COUNTED(50), .number = { 1e-4f, 0, 0, 100000 } },
+    { "first step", COUNTED(16), .number = { 1e-3f, 0, 0, 1 } },
+    { "weight decay", COUNTED(37), .number = { 1e-2f, 0.1f, 0, 2 } },
+    { "clipped", COUNTED(4097), .number = { 1e-3f, 0.01f, 1, 7 } },
+    { "below the largest norm", COUNTED(64), .number = { 1e-3f, 0, 5, 3 } },
+    { "many values", COUNTED(20011), .number = { 3e-4f, 0.01f, 1, 100 } },
+    { "four ranges", CUT(75, 4), .number = { 1e-2f, 0.1f, 1, 3 } },
+    { "late, no epsilon", COUNTED(50), .number = { 1e-4f, 0, 0, 100000 } },
 };
 
 static void what_is_zero_stays_zero_and_what_has_no_gradient_stays_put(void **state)
@@ -86,7 +99,10 @@ static void what_is_zero_stays_zero_and_what_has_no_gradient_stays_put(void **st
     struct tensor *t[4];
     for (int i = 0; i < 4; i++)
         t[i] = tensor_new(arena, "vector", F32, STATE, 1, 32, vectors[i]);
-    adamw(g, t[0], t[1], t[2], t[3], tensor_new(arena, "norm", F32, STATE, 1, 1, &norm), tensor_new(arena, "hyper", F32, STATE, 1, 8, hyper));
+    int32_t end = 1;
+    float factors[2] = { 1, 1 };
+    adamw(g, t[0], t[1], t[2], t[3], tensor_new(arena, "norm", F32, STATE, 1, 1, &norm), tensor_new(arena, "hyper", F32, STATE, 1, 8, hyper),
+          tensor_new(arena, "ends", I32, STATE, 1, 1, &end), tensor_new(arena, "factors", F32, STATE, 1, 2, factors));
     assert_int_equal(op_adamw.forward[device.kind](&device, g->node[0]), OK);
     for (int i = 0; i < 32; i++)
         assert_true(value[i] == (i == 7 ? 0.1f : 0) && first[i] == 0 && second[i] == 0);

@@ -112,7 +112,7 @@ training:
   weight_decay: {settings["weight_decay"]:.10f}
   max_grad_norm: {settings["max_grad_norm"]:.10f}
   logging_steps: 1
-"""
+""" + "".join(f"  {key}: {value:.10f}\n" for key, value in settings.items() if key.startswith("loraplus_"))
 
 
 def train(graft, case, folder):

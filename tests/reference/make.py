@@ -26,6 +26,7 @@ import sys
 
 import torch
 from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -111,6 +112,13 @@ CASES = {
         model=dict(attention_bias=True, mlp_bias=True), lora=dict(r=4, lora_alpha=8, target_modules="all-linear", lora_bias=True), training=dict(weight_decay=0.01)),
     "llama_lora_bias_gqa": dict(
         model=dict(num_key_value_heads=2, tie_word_embeddings=True), lora=dict(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj"], lora_bias=True)),
+    "llama_loraplus": dict(
+        model=dict(attention_bias=True, mlp_bias=True),
+        lora=dict(r=4, lora_alpha=8, target_modules="all-linear", use_dora=True, bias="all", modules_to_save=["norm"]),
+        training=dict(weight_decay=0.5, loraplus_lr_ratio=4.0)),
+    "llama_loraplus_gqa": dict(
+        model=dict(num_key_value_heads=2), lora=dict(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj"], lora_bias=True),
+        training=dict(weight_decay=0.5, loraplus_lr_ratio=16.0, learning_rate=5e-4)),
 }
 
 # Rows in front of every sequence. method, then its settings; training as above.
@@ -266,10 +274,17 @@ def trained_tensors(model):
     return trained
 
 
+def make_optimizer(model, trained, settings):
+    rate, decay, plus = settings["learning_rate"], settings["weight_decay"], {k: v for k, v in settings.items() if k.startswith("loraplus_")}
+    if plus:
+        return create_loraplus_optimizer(model, torch.optim.AdamW, lr=rate, loraplus_weight_decay=decay, foreach=False, **plus)
+    return torch.optim.AdamW(trained.values(), lr=rate, weight_decay=decay, foreach=False)
+
+
 def train(model, batch, settings):
     """Losses and norms per step, the gradient of the first step and the final tensors, by PEFT's keys."""
     trained = trained_tensors(model)
-    optimizer = torch.optim.AdamW(trained.values(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"], foreach=False)
+    optimizer = make_optimizer(model, trained, settings)
     virtual = len(all_logits(model, batch[0]["ids"])) - len(batch[0]["ids"])
     tokens = sum(label != -100 for row in batch for label in extended(row["labels"], virtual + len(row["labels"]))[1:])
     losses, norms, gradient = [], [], {}
