@@ -15,10 +15,9 @@ void copies_add(struct copies *copies, struct arena *arena, struct parameters *p
     copies->copy[copies->count++] = (struct copy){ .frozen = frozen, .value = value, .head = head };
 }
 
-/* A walk looks ids up first and ends with the head, so a tied tensor that is asked for behind the lookup is the head. */
-static bool asked_as_head(const struct pass *p)
+bool asked_as_head(const struct pass *p, const struct tensor *w)
 {
-    if (p->model->head != p->model->embed)
+    if (w != p->model->head)
         return false;
     for (int i = 0; i < p->g->nodes; i++)
         if (p->g->node[i]->op == &op_embed)
@@ -28,7 +27,7 @@ static bool asked_as_head(const struct pass *p)
 
 struct tensor *copies_weight(const struct copies *copies, struct pass *p, struct tensor *w)
 {
-    const bool head = w == p->model->embed && asked_as_head(p);
+    const bool head = w == p->model->embed && asked_as_head(p, w);
     for (int i = 0; i < copies->count; i++)
         if (strcmp(copies->copy[i].frozen->name, w->name) == 0 && copies->copy[i].head == head)
             return cast(p->g, copies->copy[i].value, p->model->dtype);

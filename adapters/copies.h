@@ -21,6 +21,8 @@ struct copies {
 void copies_add(struct copies *copies, struct arena *arena, struct parameters *parameters, const struct tensor *frozen, const char *key, bool head);
 /* The seam: the copy in w's dtype, or w itself. */
 struct tensor *copies_weight(const struct copies *copies, struct pass *p, struct tensor *w);
+/* Whether w, asked for now, is the head: the embedding of a tied model is both, and a walk looks ids up first and ends with the head. */
+bool asked_as_head(const struct pass *p, const struct tensor *w);
 /* Fills the sealed parameters with the frozen values. */
 void copies_start(const struct copies *copies, struct parameters *parameters, const struct model *model);
 /* Whether this parameter is a copy. */

@@ -69,6 +69,36 @@ static void add_parameters(struct adapter *adapter, struct arena *arena, struct 
     m->magnitude = set->use_dora ? add_parameter(adapter, arena, m, "lora_magnitude_vector", 1, m->site->out) : NULL;
 }
 
+/* Rank, alpha and scale of a module. */
+static enum status measure(struct lora_module *m, const struct lora_settings *set, const char *module, const struct patterns *ranks,
+                           const struct patterns *alphas, struct error *err)
+{
+    double rank = (double)set->rank;
+    m->alpha = set->alpha;
+    TRY(look_up(ranks, module, &rank, err));
+    TRY(look_up(alphas, module, &m->alpha, err));
+    m->rank = (int64_t)rank;
+    m->scale = (float)(m->alpha / (set->rank_stabilised ? sqrt(rank) : rank));
+    return OK;
+}
+
+static enum status add_embedding(struct adapter *adapter, struct lora *lora, struct arena *arena, const struct model *model, const struct patterns *ranks,
+                                 const struct patterns *alphas, struct error *err)
+{
+    const struct lora_settings *set = adapter->settings;
+    const char *module = lora->targets.embedding;
+    struct lora_module *m = lora->embedding = NEW(arena, struct lora_module);
+    if (set->use_dora || set->lora_bias)
+        return fail_with(err, BAD_CONFIG, "adapter.%s: true, but %s is targeted, an embedding", "set it to false, or leave the embedding out of target_modules",
+                         set->use_dora ? "use_dora" : "lora_bias", module);
+    if (set->tokens.where)
+        return fail_with(err, BAD_CONFIG, "%s: %s is targeted too", "keep one of the two", set->tokens.where, module);
+    TRY(measure(m, set, module, ranks, alphas, err));
+    m->a = parameters_add(adapter->parameters, arena_print(arena, "%s%s.lora_embedding_A", lora_root, module), m->rank, model->config.vocab);
+    m->b = parameters_add(adapter->parameters, arena_print(arena, "%s%s.lora_embedding_B", lora_root, module), model->config.width, m->rank);
+    return OK;
+}
+
 static enum status add_modules(struct adapter *adapter, struct lora *lora, struct arena *arena, const struct model *model, struct error *err)
 {
     const struct lora_settings *set = adapter->settings;
@@ -80,18 +110,16 @@ static enum status add_modules(struct adapter *adapter, struct lora *lora, struc
     lora->by_place = NEW_ARRAY(arena, model->config.layers * HEAD + 1, struct lora_module *);
     for (int i = 0; i < lora->modules; i++) {
         struct lora_module *m = &lora->module[i];
-        double rank = (double)set->rank;
-        *m = (struct lora_module){ .site = lora->targets.site[i], .alpha = set->alpha };
-        TRY(look_up(&ranks, m->site->module, &rank, err));
-        TRY(look_up(&alphas, m->site->module, &m->alpha, err));
-        if (set->start == START_ORTHOGONAL && fmod(rank, 2) != 0)
-            return fail_with(err, BAD_CONFIG, "adapter.init_lora_weights: orthogonal with rank %.0f for module %s", "make the rank even", rank,
+        *m = (struct lora_module){ .site = lora->targets.site[i] };
+        TRY(measure(m, set, m->site->module, &ranks, &alphas, err));
+        if (set->start == START_ORTHOGONAL && m->rank % 2 != 0)
+            return fail_with(err, BAD_CONFIG, "adapter.init_lora_weights: orthogonal with rank %lld for module %s", "make the rank even", (long long)m->rank,
                              m->site->module);
-        m->rank = (int64_t)rank;
-        m->scale = (float)(m->alpha / (set->rank_stabilised ? sqrt(rank) : rank));
         add_parameters(adapter, arena, m);
         lora->by_place[lora_place(&model->config, m->site)] = m;
     }
+    if (lora->targets.embedding)
+        TRY(add_embedding(adapter, lora, arena, model, &ranks, &alphas, err));
     warn_unused(&ranks);
     warn_unused(&alphas);
     return OK;
@@ -140,11 +168,13 @@ static enum status attach(struct adapter *adapter, struct arena *arena, const st
                          model->config.model_type);
     TRY(check_settings(set, err));
     lora->dropout = (float)set->dropout;
+    lora->table = model->embed;
     TRY(targets_find(&lora->targets, arena, model, &set->rules, err));
     TRY(add_modules(adapter, lora, arena, model, err));
     add_copies(adapter, lora, arena, model);
+    TRY(tokens_attach(&lora->tokens, arena, adapter->parameters, model, &set->tokens, &set->rules.save, err));
     adapter->state = lora;
-    adapter->seams = (struct seams){ .self = lora, .linear = lora_linear_seam, .weight = lora->copies.count ? lora_weight_seam : NULL };
+    adapter->seams = (struct seams){ .self = lora, .linear = lora_linear_seam, .embed = lora_embed_seam, .weight = lora_weight_seam };
     return OK;
 }
 
@@ -153,7 +183,10 @@ static enum status initialise(struct adapter *adapter, const struct model *model
     const struct lora_settings *set = adapter->settings;
     const struct lora *lora = adapter->state;
     lora_start(lora, adapter->parameters, (enum lora_start)set->start, seed);
+    if (lora->embedding)
+        embedding_start(lora->embedding, adapter->parameters, (enum lora_start)set->start, seed);
     copies_start(&lora->copies, adapter->parameters, model);
+    tokens_start(&lora->tokens, adapter->parameters, model);
     return magnitudes_start(lora, adapter->parameters, model, err);
 }
 
@@ -163,7 +196,8 @@ static bool agree(struct arena *arena, const struct model *model, const struct s
     struct error ignored = { 0 };
     struct targets one, other;
     if (strcmp(row->name, "target_modules") != 0 || targets_find(&one, arena, model, &((const struct lora_settings *)a)->rules, &ignored) != OK ||
-        targets_find(&other, arena, model, &((const struct lora_settings *)b)->rules, &ignored) != OK || one.sites != other.sites)
+        targets_find(&other, arena, model, &((const struct lora_settings *)b)->rules, &ignored) != OK || one.sites != other.sites ||
+        !one.embedding != !other.embedding)
         return false;
     for (int i = 0; i < one.sites; i++)
         if (one.site[i] != other.site[i])
@@ -180,6 +214,7 @@ const struct adapter_kind adapter_lora = {
     .initialise = initialise,
     .describe = lora_describe,
     .is_vector = lora_is_vector,
+    .along = lora_along,
     .rename = lora_rename,
     .fold = lora_fold,
     .agree = agree,

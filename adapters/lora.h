@@ -9,9 +9,10 @@
 #include "adapters/adapter.h"
 #include "adapters/copies.h"
 #include "adapters/lora_settings.h"
+#include "adapters/tokens.h"
 
 struct lora_module {
-    const struct site *site;
+    const struct site *site; /* NULL: the embedding's */
     int64_t rank;
     double alpha;
     float scale;
@@ -25,7 +26,10 @@ struct lora {
     struct lora_module *module;
     int modules;
     struct lora_module **by_place; /* [layers * HEAD + 1], the head last; NULL where there is no LoRA */
+    struct lora_module *embedding; /* a [rank, vocab], b [width, rank]; NULL */
+    const struct tensor *table;    /* the frozen embedding */
     struct copies copies;
+    struct tokens tokens;
     float dropout;
 };
 
@@ -37,17 +41,21 @@ bool lora_targets(const struct lora *lora, const char *module);
 
 /* The seams (lora_walk.c). */
 struct tensor *lora_linear_seam(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y);
+struct tensor *lora_embed_seam(void *self, struct pass *p, struct tensor *h);
 struct tensor *lora_weight_seam(void *self, struct pass *p, struct tensor *w);
 
 /* Members of struct adapter_kind (lora_files.c). */
 enum status lora_describe(const struct adapter *adapter, const struct model *model, json_t *json, struct error *err);
 bool lora_is_vector(const struct adapter *adapter, const struct tensor *parameter);
+const struct tensor *lora_along(const struct adapter *adapter, struct arena *arena, const char **key);
 const char *lora_rename(const struct adapter *adapter, struct arena *arena, const char *key);
 
 /* Fills A and B of every module as init_lora_weights says. A value depends on the seed, the parameter's name and the element's number only. */
 void lora_start(const struct lora *lora, struct parameters *parameters, enum lora_start start, uint64_t seed);
 /* The row `fold` of struct adapter_kind. */
 bool lora_fold(const struct adapter *adapter, const struct tensor *frozen, const char *name, int64_t first, int64_t rows, float *values);
+/* The same for a LoRA on the embedding. */
+void embedding_start(const struct lora_module *m, struct parameters *parameters, enum lora_start start, uint64_t seed);
 /* Fills the magnitudes: the norms of the rows of W + s B A as A and B stand. Errors: NO_MEMORY, LIBRARY. */
 enum status magnitudes_start(const struct lora *lora, struct parameters *parameters, const struct model *model, struct error *err);
 

@@ -70,6 +70,8 @@ enum status lora_describe(const struct adapter *adapter, const struct model *mod
                  json_object_set_new(json, "lora_alpha", number_json(set->alpha)) | json_object_set_new(json, "lora_dropout", json_real(set->dropout)) |
                  json_object_set_new(json, "modules_to_save", names_json(&set->rules.save)) | json_object_set_new(json, "r", json_integer(set->rank)) |
                  json_object_set_new(json, "target_modules", names_json(&resolved));
+    if (set->tokens.where)
+        failed |= json_object_set_new(json, "trainable_token_indices", token_lists_json(&set->tokens));
     if (set->use_dora)
         failed |= json_object_set_new(json, "use_dora", json_true());
     if (set->lora_bias)
@@ -92,6 +94,21 @@ bool lora_is_vector(const struct adapter *adapter, const struct tensor *paramete
         if (parameter == lora->module[i].bias || parameter == lora->module[i].magnitude)
             return true;
     return parameter->rows == 1 && copies_hold(&lora->copies, parameter);
+}
+
+/* The frozen embedding goes along where it is targeted by its short name or by an expression: readers that resized it find the table that B and A belong to.
+ * Source: peft 0.21 utils/save_and_load.py (embedding_is_targeted). */
+const struct tensor *lora_along(const struct adapter *adapter, struct arena *arena, const char **key)
+{
+    const struct lora *lora = adapter->state;
+    const struct targets *targets = &lora->targets;
+    bool by_name = targets->text != NULL;
+    for (int i = 0; i < targets->names; i++)
+        by_name |= strcmp(targets->name[i], "embed_tokens") == 0;
+    if (!targets->embedding || !by_name)
+        return NULL;
+    *key = arena_print(arena, "%s%s.base_layer.weight", lora_root, targets->embedding);
+    return lora->table;
 }
 
 /* PEFT's older spellings: a trained bias of a targeted module without ".base_layer", a magnitude with ".weight"; and what bias: all drags along from

@@ -3,6 +3,7 @@
 #define GRAFT_ADAPTERS_LORA_SETTINGS_H
 
 #include "adapters/targets.h"
+#include "adapters/tokens.h"
 #include "common/settings.h"
 
 enum lora_bias { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY };
@@ -21,12 +22,13 @@ struct lora_settings {
     double alpha, dropout;
     struct target_rules rules;
     struct number_map rank_pattern, alpha_pattern;
+    struct token_lists tokens;
     int bias;  /* enum lora_bias */
     int start; /* enum lora_start */
     bool rank_stabilised, fan_in_fan_out, use_dora, lora_bias;
 };
 
-enum { LORA_SETTINGS = 16 };
+enum { LORA_SETTINGS = 17 };
 extern const struct setting lora_settings[LORA_SETTINGS];
 extern const char *const lora_bias_names[];
 

@@ -5,6 +5,8 @@
  *   orthogonal   A and B random in two orthogonal halves of the rank, so that B A is zero while neither factor is
  *   false        A as for true, B (and its bias) uniform in +-1/sqrt(rank): for tests, the update is not zero
  *
+ * On the embedding A is zero and B normal with deviation 1, whatever the word; only false makes A normal too.
+ *
  * A magnitude starts as the norm that it stands for, so that a fresh DoRA multiplies by 1.
  *
  * Source: peft 0.21 tuners/lora/layer.py (reset_lora_parameters, orthogonal_init).
@@ -103,6 +105,18 @@ void lora_start(const struct lora *lora, struct parameters *parameters, enum lor
         tensor_upload(parameters->device, m->b, b);
         arena_destroy(scratch);
     }
+}
+
+void embedding_start(const struct lora_module *m, struct parameters *parameters, enum lora_start start, uint64_t seed)
+{
+    struct arena *scratch = arena_create_like(parameters->arena);
+    float *a = arena_array(scratch, (size_t)(m->a->rows * m->a->cols), sizeof *a), *b = arena_array(scratch, (size_t)(m->b->rows * m->b->cols), sizeof *b);
+    if (start == START_RANDOM)
+        fill_normal(a, m->a, seed, 1);
+    fill_normal(b, m->b, seed, 1);
+    tensor_upload(parameters->device, m->a, a);
+    tensor_upload(parameters->device, m->b, b);
+    arena_destroy(scratch);
 }
 
 static enum status start_magnitude(const struct lora_module *m, struct parameters *parameters, struct tensor *w, struct arena *scratch, struct error *err)

@@ -40,7 +40,17 @@ struct tensor *lora_linear_seam(void *self, struct pass *p, const struct frozen 
     return m->magnitude ? with_magnitude(p->g, m, frozen, x, y) : low_rank(p->g, m, x, y);
 }
 
+struct tensor *lora_embed_seam(void *self, struct pass *p, struct tensor *h)
+{
+    const struct lora *lora = self;
+    const struct lora_module *m = lora->embedding;
+    if (m)
+        h = linear(p->g, embed_columns(p->g, p->ids, m->a, h->dtype), cast(p->g, m->b, h->dtype), NULL, h, m->scale);
+    return tokens_looked_up(&lora->tokens, p, h);
+}
+
 struct tensor *lora_weight_seam(void *self, struct pass *p, struct tensor *w)
 {
-    return copies_weight(&((const struct lora *)self)->copies, p, w);
+    const struct lora *lora = self;
+    return asked_as_head(p, w) && lora->tokens.count ? tokens_head(&lora->tokens, p, copies_weight(&lora->copies, p, w)) : copies_weight(&lora->copies, p, w);
 }

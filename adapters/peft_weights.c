@@ -21,12 +21,21 @@ struct reading {
     struct error *err;
 };
 
+static const struct {
+    const char *name;
+    enum dtype dtype;
+} types[] = { { "F32", F32 }, { "BF16", BF16 }, { "F16", F16 } };
+
+static const char *type_name(enum dtype dtype)
+{
+    size_t i = 0;
+    while (types[i].dtype != dtype)
+        CHECK(++i < COUNT(types));
+    return types[i].name;
+}
+
 static enum status float_type(const struct reading *r, const struct safetensor *stored, enum dtype *dtype)
 {
-    static const struct {
-        const char *name;
-        enum dtype dtype;
-    } types[] = { { "F32", F32 }, { "BF16", BF16 }, { "F16", F16 } };
     for (size_t i = 0; i < COUNT(types); i++)
         if (strcmp(stored->dtype, types[i].name) == 0) {
             *dtype = types[i].dtype;
@@ -276,14 +285,23 @@ enum status peft_weights_read(const struct adapter *adapter, const struct model 
 static enum status write_parameters(const struct adapter *adapter, struct arena *arena, const char *path, struct output *out, struct error *err)
 {
     const struct parameters *parameters = adapter->parameters;
-    struct safetensor *file = NEW_ARRAY(arena, parameters->tensors, struct safetensor);
+    struct safetensor *file = NEW_ARRAY(arena, parameters->tensors + 1, struct safetensor);
+    int count = parameters->tensors;
     for (int i = 0; i < parameters->tensors; i++) {
         struct tensor *t = parameters->tensor[i];
         file[i] = (struct safetensor){ .name = t->name, .dtype = "F32", .data = tensor_values(parameters->device, arena, t) };
         file[i].rank = shape_of(adapter, t, file[i].shape);
     }
+    const char *key = NULL;
+    const struct tensor *along = adapter->kind->along ? adapter->kind->along(adapter, arena, &key) : NULL;
+    if (along)
+        file[count++] = (struct safetensor){ .name = key,
+                                             .dtype = type_name(along->dtype),
+                                             .rank = 2,
+                                             .shape = { along->rows, along->cols },
+                                             .data = tensor_values(parameters->device, arena, along) };
     TRY(output_open(out, arena, path, true, err));
-    safetensors_print(out, arena, file, parameters->tensors);
+    safetensors_print(out, arena, file, count);
     return OK;
 }
 

@@ -1,7 +1,7 @@
 /* Target matching: rules on module names, applied to every module of the model, so that what PEFT would refuse is refused here too.
  *
- * Modules are known by their tensors: "model.norm.weight" makes the modules "model.norm" and "model". Only linear layers can be targeted; the rest takes part
- * in matching to notice a rule that reaches too far, and to shorten the names of all-linear.
+ * Modules are known by their tensors: "model.norm.weight" makes the modules "model.norm" and "model". Only linear layers and the embedding can be targeted; the
+ * rest takes part in matching to notice a rule that reaches too far, and to shorten the names of all-linear.
  */
 #include "adapters/targets.h"
 
@@ -137,6 +137,13 @@ static void list_modules(struct matching *m)
     }
 }
 
+/* The embedding's module: its table's name without ".weight". */
+static bool is_embedding(const struct matching *m, const char *name)
+{
+    const size_t length = strlen(name);
+    return strncmp(m->model->embed->name, name, length) == 0 && strcmp(m->model->embed->name + length, ".weight") == 0;
+}
+
 static bool is_head(const struct module *module)
 {
     return module->site && module->site->projection == HEAD;
@@ -242,7 +249,9 @@ static enum status is_targeted(const struct matching *m, const struct targets *t
         return OK;
     if (m->target)
         return pattern_matches_whole(m->target, name, answer, m->err);
-    *answer = covered(targets->name, targets->names, name) && in_layers(rules, name);
+    for (int i = 0; i < targets->names && !*answer; i++)
+        *answer = strcmp(targets->name[i], name) == 0;
+    *answer |= covered(targets->name, targets->names, name) && in_layers(rules, name);
     return OK;
 }
 
@@ -287,9 +296,9 @@ static enum status check_saved(const struct matching *m)
 static enum status check_target(const struct matching *m, const struct module *module)
 {
     const char *where = m->rules->target.where ? m->rules->target.where : "adapter.target_modules";
-    if (!module->site)
-        return fail_with(m->err, BAD_CONFIG, "%s: '%s' is targeted, which is no linear layer", "name linear layers only, or add it to exclude_modules", where,
-                         module->name);
+    if (!module->site && !is_embedding(m, module->name))
+        return fail_with(m->err, BAD_CONFIG, "%s: '%s' is targeted, which is no linear layer",
+                         "name linear layers or the embedding only, or add it to exclude_modules", where, module->name);
     if (is_head(module))
         return fail_with(m->err, BAD_CONFIG, "%s: '%s' is targeted; graft trains the head whole or not at all", "name it in modules_to_save instead", where,
                          module->name);
@@ -327,7 +336,9 @@ enum status targets_find(struct targets *targets, struct arena *arena, const str
         TRY(is_targeted(&m, targets, m.module[i].name, &targeted));
         if (targeted)
             TRY(check_target(&m, &m.module[i]));
-        else
+        if (targeted && is_embedding(&m, m.module[i].name))
+            targets->embedding = m.module[i].name;
+        if (!targeted)
             m.module[i].site = NULL;
     }
     /* The module list is sorted by name; the model's own order puts layer 10 behind layer 9. */
@@ -337,5 +348,5 @@ enum status targets_find(struct targets *targets, struct arena *arena, const str
         if (found && found->site)
             targets->site[targets->sites++] = found->site;
     }
-    return targets->sites ? OK : nothing_targeted(&m);
+    return targets->sites || targets->embedding ? OK : nothing_targeted(&m);
 }

@@ -3,9 +3,9 @@
  *   target_modules    a list: a module is meant if its name equals an entry or ends in "." + entry; one text: a regular expression for the whole name;
  *                     "all-linear": every linear layer but the head; absent: the family's default
  *   exclude_modules   the same two forms; wins over target_modules
- *   layers_to_transform  only modules of these layers: the layer is the first number in the name, from the third part on
- *   layers_pattern    the part, or parts, of the name that the layer's number follows ("layers"), instead of any
- *   modules_to_save   trained as full copies, never targeted
+ *   layers_to_transform  only modules of these layers: the layer is the first number in the name, from the third part on; an entry that is a whole name counts
+ * in any layers_pattern    the part, or parts, of the name that the layer's number follows ("layers"), instead of any modules_to_save   trained as full copies,
+ * never targeted
  *
  * Source: peft 0.21 tuners/tuners_utils.py (check_target_module_exists, _find_minimal_target_modules), utils/other.py (_set_trainable, get_pattern_key).
  */
@@ -37,7 +37,8 @@ struct target_rules {
 struct targets {
     const struct site **site; /* in the model's order */
     int sites;
-    const char **name; /* what target_modules means on this model, sorted: to be saved; NULL if it is a regular expression */
+    const char *embedding; /* the embedding's module if it is targeted, or NULL */
+    const char **name;     /* what target_modules means on this model, sorted: to be saved; NULL if it is a regular expression */
     int names;
     const char *text; /* the regular expression, or NULL */
 };

@@ -45,6 +45,30 @@ static struct tensor *norm(struct pass *p, struct tensor *x, struct tensor *w)
     return rmsnorm(p->g, x, weight(p, w), (float)p->model->config.norm_eps);
 }
 
+/* The adapter that puts rows of its own in front of every sequence, or NULL. */
+static const struct seams *virtual_seams(struct pass *p)
+{
+    const struct seams *found = NULL;
+    for (int i = 0; i < p->adapters; i++) {
+        if (p->seams[i]->virtual_rows && found)
+            graph_fail(p->g, "two adapters put rows in front of every sequence, one can");
+        found = p->seams[i]->virtual_rows ? p->seams[i] : found;
+    }
+    return found;
+}
+
+/* The rows that ids look up, and what adapters make of them. */
+static struct tensor *look_up(struct pass *p)
+{
+    const struct seams *own = virtual_seams(p);
+    p->virtual_rows = own ? own->virtual_rows(own->self, p) : NULL;
+    struct tensor *h = embed(p->g, p->ids, weight(p, p->model->embed), own && own->virtual_tokens ? p->virtual_rows : NULL, 1, p->model->dtype);
+    for (int i = 0; i < p->adapters; i++)
+        if (p->seams[i]->embed)
+            h = p->seams[i]->embed(p->seams[i]->self, p, h);
+    return h;
+}
+
 /* onto + x W^T + bias, and what adapters add at this site. */
 static struct tensor *project_site(struct pass *p, const struct site *site, struct tensor *w, struct tensor *bias, struct tensor *x, struct tensor *onto)
 {
@@ -76,18 +100,6 @@ static void leave_rows_behind(struct pass *p, struct tensor **attended, struct t
     *h = take_rows(p->g, *h, p->selected);
     if (p->row_key)
         p->row_key = take_rows(p->g, p->row_key, p->selected);
-}
-
-/* The adapter that puts rows of its own in front of every sequence, or NULL. */
-static const struct seams *virtual_seams(struct pass *p)
-{
-    const struct seams *found = NULL;
-    for (int i = 0; i < p->adapters; i++) {
-        if (p->seams[i]->virtual_rows && found)
-            graph_fail(p->g, "two adapters put rows in front of every sequence, one can");
-        found = p->seams[i]->virtual_rows ? p->seams[i] : found;
-    }
-    return found;
 }
 
 /* h grows by what its rows attend to; x is h behind the norm. */
@@ -129,9 +141,7 @@ struct tensor *decoder(const struct pass *pass)
     const struct model *m = p->model;
     graph_segment(p->g, OUTSIDE);
     p->angles = rope_angles(p->g, p->positions, p->spans, m->inv_freq, m->dynamic_rope, m->rope_amplitude);
-    const struct seams *own = virtual_seams(p);
-    p->virtual_rows = own ? own->virtual_rows(own->self, p) : NULL;
-    struct tensor *h = embed(p->g, p->ids, weight(p, m->embed), own && own->virtual_tokens ? p->virtual_rows : NULL, 1, m->dtype);
+    struct tensor *h = look_up(p);
     for (int layer = 0; layer < (int)m->config.layers; layer++) {
         graph_segment(p->g, layer + 1);
         h = block(p, layer, h);

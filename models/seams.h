@@ -34,6 +34,8 @@ struct seams {
     void *self;
     /* y is frozen->y, or what adapters before this one made of it; returns it, or it changed. NULL: nothing to do. */
     struct tensor *(*linear)(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y);
+    /* h are the rows of the embedding that p->ids looked up; returns them, or them changed. NULL: nothing to do. */
+    struct tensor *(*embed)(void *self, struct pass *p, struct tensor *h);
     /* The trained copy of a frozen tensor (norm, bias, head, embedding table), or w itself. NULL: nothing to do. */
     struct tensor *(*weight)(void *self, struct pass *p, struct tensor *w);
     /* Rows of the adapter's own, made once per walk and found in p->virtual_rows afterwards: with virtual_tokens [virtual_tokens, width] f32, which are

@@ -28,6 +28,8 @@ FAULTS = [
     ("autograd/ops/attention_backward.c", "(struct strided){ q, 1, size }, ds, PANEL, w->part[DK]", "(struct strided){ dy, 1, size }, ds, PANEL, w->part[DK]", "ops_attention"),
     ("autograd/ops/head_loss.c", "logits[label] -= weight;", "logits[label] -= 1;", "ops_head_loss"),
     ("autograd/ops/take_rows.c", "memset(dx->data, 0, tensor_bytes(dx));", ";", "ops_take_rows"),
+    ("autograd/ops/embed_columns.c", "row[ids[r]] +=", "row[ids[r]] =", "ops_embed_columns"),
+    ("autograd/ops/replace_rows.c", "+ from + i] += values[i]", "+ from + i] = values[i]", "ops_replace_rows"),
     ("autograd/ops/embed.c", "adds(n, input)", "!adds(n, input)", "ops_embed"),
     ("autograd/ops/dropout.c", ".stream = n->stream,", ".stream = n->stream + (n->grad_to != 0),", "ops_dropout"),
     ("autograd/ops/adamw.c", "p[i] * u.keep", "p[i]", "ops_adamw"),

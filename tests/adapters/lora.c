@@ -25,6 +25,10 @@ static const struct {
     { LLAMA_2_7B, "use_dora: true", 4194304 + 64 * 4096 },
     { LLAMA_2_7B, "lora_bias: true", 4194304 + 64 * 4096 },
     { LLAMA_3_8B, "use_dora: true", 3407872 + 32 * (4096 + 1024) },
+    { LLAMA_2_7B, "target_modules: [q_proj, v_proj, embed_tokens]", 4194304 + 8 * (32000 + 4096) },
+    { LLAMA_2_7B, "trainable_token_indices: [5, 6, 7]", 4194304 + 3 * 4096 },
+    { LLAMA_2_7B, "trainable_token_indices: {embed_tokens: [5, 6], lm_head: [1]}", 4194304 + 3 * 4096 },
+    { LLAMA_2_7B ", 'tie_word_embeddings': true", "trainable_token_indices: {embed_tokens: [5, 6], lm_head: [5, 6]}", 4194304 + 2 * 4096 },
     { LLAMA_2_7B, "modules_to_save: [lm_head]", 4194304 + 32000LL * 4096 },
     { LLAMA_2_7B, "modules_to_save: [norm]", 4194304 + 65 * 4096 },
     { QWEN2_7B, "bias: all", 2523136 + 28 * (3584 + 512 + 512) },
@@ -209,6 +213,9 @@ static const char *const fresh[] = {
     "target_modules: all-linear, bias: all, modules_to_save: [lm_head, norm, embed_tokens]",
     "target_modules: [q_proj], modules_to_save: [mlp]",
     "target_modules: all-linear, lora_bias: true",
+    "target_modules: [q_proj, embed_tokens]",
+    "trainable_token_indices: [5, 42, 17]",
+    "trainable_token_indices: {embed_tokens: [5, 42, 17], lm_head: [3, 5]}",
 };
 
 static void a_fresh_adapter_is_the_base_model_to_the_bit(void **state)

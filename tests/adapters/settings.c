@@ -13,6 +13,17 @@ static const struct {
     { "{peft_type: LORA, rank: 8}", "run.yaml:1:19: unknown key 'rank' in adapter", "" },
     { "{peft_type: LORA, use_dora: 1}", "adapter.use_dora: '1' is neither true nor false", "" },
     { "{peft_type: LORA, use_dora: true, lora_bias: true}", "lora_bias and use_dora, both true", "one of them" },
+    { "{peft_type: LORA, target_modules: [q_proj, embed_tokens], use_dora: true}", "use_dora: true, but model.embed_tokens is targeted", "false" },
+    { "{peft_type: LORA, target_modules: [embed_tokens], lora_bias: true}", "lora_bias: true, but model.embed_tokens is targeted", "false" },
+    { "{peft_type: LORA, target_modules: [embed_tokens], trainable_token_indices: [1]}", "model.embed_tokens is targeted too", "one of the two" },
+    { "{peft_type: LORA, trainable_token_indices: 3}", "expected a list of token ids, or a map", "[32000, 32001]" },
+    { "{peft_type: LORA, trainable_token_indices: []}", "expected a list of token ids, or a map", "" },
+    { "{peft_type: LORA, trainable_token_indices: [1, '2']}", "expected a list of token ids, or a map", "" },
+    { "{peft_type: LORA, trainable_token_indices: {q_proj: [1]}}", "'q_proj' is neither the embedding nor the head", "model.embed_tokens or lm_head" },
+    { "{peft_type: LORA, trainable_token_indices: {embed_tokens: [1], model.embed_tokens: [2]}}", "model.embed_tokens is named twice", "" },
+    { "{peft_type: LORA, trainable_token_indices: [3, 3]}", "token 3 is named twice", "once" },
+    { "{peft_type: LORA, trainable_token_indices: [3, 999999]}", "token 999999 in a vocabulary of 32", "0 to 31" },
+    { "{peft_type: LORA, trainable_token_indices: [3], modules_to_save: [embed_tokens]}", "model.embed_tokens is in modules_to_save too", "" },
     { "{peft_type: LORA, lora_bias: true, init_lora_weights: gaussian}", "lora_bias with init_lora_weights neither true nor false", "to true" },
     { "{peft_type: LORA, num_virtual_tokens: 8}", "unknown key 'num_virtual_tokens'", "" },
     { "{peft_type: LORA, lora_alfa: 8}", "unknown key 'lora_alfa'", "lora_alpha" },
@@ -72,8 +83,11 @@ static const char all_settings[] = "peft_type: LORA\n"
                                    "rank_pattern: {\"2\\\\..*q_proj\": 4}\n"
                                    "alpha_pattern: {up_proj: 0.1}\n"
                                    "modules_to_save: [lm_head, norm]\n"
+                                   "trainable_token_indices: {embed_tokens: [3, 1]}\n"
                                    "bias: lora_only\n"
-                                   "use_rslora: true\nuse_dora: true\nlora_bias: false\n"
+                                   "use_rslora: true\n"
+                                   "use_dora: true\n"
+                                   "lora_bias: false\n"
                                    "init_lora_weights: orthogonal\n"
                                    "fan_in_fan_out: false\n";
 
@@ -104,7 +118,8 @@ static void defaults_are_those_of_peft(void **state)
     adapter_print(adapter, &out, 2);
     assert_string_equal(out.bytes, "  peft_type: LORA\n  task_type: CAUSAL_LM\n  r: 8\n  lora_alpha: 8\n  lora_dropout: 0\n  target_modules: null\n"
                                    "  exclude_modules: null\n  layers_to_transform: null\n  layers_pattern: null\n  rank_pattern: {}\n  alpha_pattern: {}\n"
-                                   "  modules_to_save: null\n  bias: none\n  use_rslora: false\n  use_dora: false\n  lora_bias: false\n  init_lora_weights: "
+                                   "  modules_to_save: null\n  trainable_token_indices: null\n  bias: none\n  use_rslora: false\n  use_dora: false\n  "
+                                   "lora_bias: false\n  init_lora_weights: "
                                    "true\n  fan_in_fan_out: false\n");
 }
 

@@ -42,6 +42,7 @@ static const struct {
     { "target_modules: [q_proj], layers_to_transform: [1], layers_pattern: layers", "1.q" },
     { "target_modules: [q_proj], layers_to_transform: [1], layers_pattern: [h, layers]", "1.q" },
     { "target_modules: [q_proj], exclude_modules: [self_attn]", "0.q 1.q 2.q" },
+    { "target_modules: [model.layers.0.self_attn.q_proj, v_proj], layers_to_transform: 1, layers_pattern: [h, layers]", "0.q 1.v" },
     { "target_modules: [q_proj, v_proj], exclude_modules: model.layers.0.self_attn.q_proj", "0.v 1.q 1.v 2.q 2.v" },
     { "target_modules: [q_proj], exclude_modules: null, modules_to_save: ~", "0.q 1.q 2.q" },
 };
@@ -61,7 +62,7 @@ static void modules_are_those_that_peft_targets(void **state)
     }
 }
 
-/* PEFT raises in each of these cases but for lm_head, embed_tokens and the layer that is not there. */
+/* PEFT raises in each of these cases but for lm_head and the layer that is not there. */
 static const struct {
     const char *yaml, *what, *cure;
 } bad[] = {
@@ -71,7 +72,7 @@ static const struct {
     { "target_modules: '.*self_attn.*'", "'model.layers.0.self_attn' is targeted, which is no linear layer", "" },
     { "target_modules: [q_proj, mlp]", "'model.layers.0.mlp' is targeted", "" },
     { "target_modules: [q_proj, norm]", "'model.norm' is targeted", "" },
-    { "target_modules: [q_proj, embed_tokens]", "'model.embed_tokens' is targeted", "" },
+    { "target_modules: [q_proj, model.norm]", "'model.norm' is targeted, which is no linear layer", "the embedding" },
     { "target_modules: [q_proj, lm_head]", "'lm_head' is targeted", "modules_to_save" },
     { "target_modules: [v_proj], modules_to_save: [proj]", "both targeted and in modules_to_save", "" },
     { "target_modules: [q_proj], modules_to_save: [lm_haed]", "'lm_haed' fits no module", "lm_head" },

@@ -124,7 +124,7 @@ ROWS = (
     ("targets that are all excluded", TRAIN, adapter("target_modules: [q_proj]\n  exclude_modules: [q_proj]"),
      "run.yaml:6:19 | adapter.target_modules: no linear layer of the model is targeted (after e…les_to_save and layers_to_transform) | linear layers here: q_proj, k_proj, v_proj, o_proj,…"),
     ("a norm as a target", TRAIN, adapter("target_modules: [input_layernorm]"),
-     "run.yaml:6:19 | adapter.target_modules: 'model.layers.0.input_layernorm' is targeted, which is no linear layer | name linear layers only, or add it to exclude_modules"),
+     "run.yaml:6:19 | adapter.target_modules: 'model.layers.0.input_layernorm' is targeted, which is no linear layer | name linear layers or the embedding only, or add it to exclude_modules"),
     ("the head as a target", TRAIN, adapter("target_modules: [lm_head]"),
      "run.yaml:6:19 | adapter.target_modules: 'lm_head' is targeted; graft trains the head whole or not at all | name it in modules_to_save instead"),
     ("an expression that does not end", TRAIN, adapter("target_modules: '[q'"),

@@ -1,0 +1,70 @@
+/* embed_columns: y[i, k] = table[k, ids[i]]: the columns of a table that PEFT keeps lying on its side (lora_embedding_A).
+ *
+ * The gradient adds rows of equal ids in row order: threads share rows of the table, never columns.
+ */
+#include "autograd/cpu/rows.h"
+#include "autograd/op.h"
+#include "autograd/ops.h"
+
+#include <string.h>
+
+enum { IDS, TABLE }; /* in:  ids I32 [rows, 1], table f32 [width, vocab] */
+enum { Y };          /* out: y [rows, width] */
+
+struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, enum dtype dtype)
+{
+    expect_shape(g, op_embed_columns.name, ids, -1, 1);
+    return output(record(g, &op_embed_columns, ids, table), Y, dtype, ids, table->capacity);
+}
+
+static enum status check_ids(struct device *device, const struct node *n)
+{
+    const int32_t *ids = n->in[IDS]->data;
+    for (int64_t i = 0; i < n->in[IDS]->rows; i++)
+        if (ids[i] < 0 || ids[i] >= n->in[TABLE]->cols)
+            return fail_with(device->err, BAD_DATA, "embed_columns: id %d at row %lld is outside the table of %lld columns",
+                             "use the tokenizer that belongs to this model", ids[i], (long long)i, (long long)n->in[TABLE]->cols);
+    return OK;
+}
+
+static enum status forward_cpu(struct device *device, const struct node *n)
+{
+    TRY(check_ids(device, n));
+    const struct tensor *table = n->in[TABLE], *y = n->out[Y];
+    const int32_t *ids = n->in[IDS]->data;
+#pragma omp parallel for schedule(static) if (y->rows * y->cols >= WORTH_THREADS)
+    for (int64_t r = 0; r < y->rows; r++)
+        for (int64_t at = 0; at < y->cols; at += SPAN) {
+            float out[SPAN];
+            const int64_t length = span_length(at, y->cols);
+            float *to = span_open(y, r * y->cols + at, out);
+            for (int64_t k = 0; k < length; k++)
+                to[k] = ((const float *)table->data)[(at + k) * table->cols + ids[r]];
+            span_close(y, r * y->cols + at, length, to);
+        }
+    return OK;
+}
+
+static enum status backward_cpu(struct device *device, const struct node *n)
+{
+    const struct tensor *grad = n->in[TABLE]->grad, *dy = n->out[Y]->grad;
+    const int32_t *ids = n->in[IDS]->data;
+    (void)device;
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < grad->rows; k++) {
+        float *row = (float *)grad->data + k * grad->cols, buffer[1];
+        if (!adds(n, TABLE))
+            memset(row, 0, (size_t)grad->cols * sizeof *row);
+        for (int64_t r = 0; r < dy->rows; r++)
+            row[ids[r]] += *span_read(dy, r * dy->cols + k, 1, buffer);
+    }
+    return OK;
+}
+
+const struct op op_embed_columns = {
+    .name = "embed_columns",
+    .reads = { [TABLE] = IN(IDS) },
+    .forward = { [CPU] = forward_cpu },
+    .backward = { [CPU] = backward_cpu },
+    .in_place = NONE,
+};
