@@ -20,6 +20,8 @@ struct op {
     const char *name;
     uint32_t reads[MAX_IN]; /* reads[i]: what the gradient of input i reads, as IN(..) | OUT(..) */
     kernel *forward[DEVICES], *backward[DEVICES];
+    /* Makes ready what the kernels need beyond the arena, for any number of live rows up to those of now; no data are there yet. NULL: nothing. */
+    kernel *prepare[DEVICES];
     /* Bytes of scratch a step of this node needs (the larger of forward and backward) with that many threads; NULL: none. */
     size_t (*scratch)(const struct node *n, int threads);
     int in_place; /* input whose storage output 0 may take over when nothing reads it later, or NONE. The kernel must then work with out[0]->data == in[i]->data

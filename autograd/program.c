@@ -23,6 +23,18 @@ void program_resize(struct program *p, enum extent extent, int64_t rows)
             g->tensor[i]->rows = rows;
 }
 
+enum status program_prepare(struct program *p, struct device *device)
+{
+    for (enum extent extent = FIXED + 1; extent < EXTENTS; extent++)
+        program_resize(p, extent, p->graph->capacity[extent]);
+    for (int i = 0; i < p->count; i++) {
+        const struct node *n = p->step[i].node;
+        if (n->op->prepare[device->kind])
+            TRY(n->op->prepare[device->kind](device, n));
+    }
+    return OK;
+}
+
 enum status program_run_watched(struct program *p, struct device *device, program_watch *watch, void *self)
 {
     if (watch)

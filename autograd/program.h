@@ -28,6 +28,9 @@ struct program {
     int placements;
 };
 
+/* Makes ready what the steps need beyond the arena (library objects, buffers), for batches of every size: then no step makes any, and what the process has
+ * resident lacks only the arena and what is read. Neither an address nor data are needed; again it costs almost nothing. Errors are the kernels'. */
+enum status program_prepare(struct program *p, struct device *device) MUST_USE;
 /* Gives every tensor its address in an arena of at least arena_bytes. Programs that never run at the same time may share one arena. */
 void program_bind(struct program *p, void *arena);
 /* Live rows of all tensors of that extent; 0 <= rows <= capacity. */

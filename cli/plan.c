@@ -39,8 +39,7 @@ static void peak_line(struct output *out, const struct needs *needs)
 
 static void weight_lines(struct output *out, const struct needs *needs)
 {
-    line(out, "program and data", needs->program, "resident before weights are read, libraries and threads at work");
-    line(out, "products", needs->products, "buffers of all threads, prepared products");
+    line(out, "program and data", needs->program, "resident before weights are read, with prepared products");
     line(out, "weights, mapped", needs->mapped, "used in place, what is read of them; shared with other processes");
     line(out, "weights, converted", needs->converted, "copied into the dtype of computation");
 }
@@ -122,7 +121,6 @@ static enum status report_training(struct run *run, const struct plan_command_op
 static enum status report_inference(struct run *run, const struct plan_command_options *o, struct output *out, struct error *err)
 {
     const bool evaluates = text_equal(o->purpose, "evaluate");
-    const struct memory memory = memory_now();
     struct inference_needs inference;
     struct prompt *prompt = NEW_ARRAY(run->arena, o->prompts, struct prompt);
     for (int64_t i = 0; i < o->prompts; i++)
@@ -131,6 +129,7 @@ static enum status report_inference(struct run *run, const struct plan_command_o
         TRY(evaluate_needs(&inference, &run->session, &run->eval, err));
     else
         TRY(generate_needs(&inference, &run->session, GENERATE_LANES, prompt, o->prompts, NULL, err));
+    const struct memory memory = memory_now();
     const struct needs needs = needs_of_inference(&run->session, run->adapter->parameters, &inference, memory);
     output_print(out, "%s, %s, %lld values and %lld of the adapter; ", run->model_config.model_type, dtype_name(run->model.dtype),
                  (long long)model_config_size(&run->model_config), (long long)parameters_size(run->adapter->parameters));

@@ -59,6 +59,12 @@ enum status forward_new(struct forward *forward, struct arena *arena, const stru
     return forward_new_with(forward, arena, session, purpose, capacity, cache, options, err);
 }
 
+enum status forward_prepare(struct forward *forward, const struct session *session, struct error *err)
+{
+    session->device->err = err;
+    return program_prepare(forward->program, session->device);
+}
+
 /* The arena all programs share grows when a larger program comes; addresses are given out anew before each run, since another program may have been there. */
 static enum status make_room(struct session *session, const struct program *program, struct error *err)
 {
@@ -75,6 +81,8 @@ enum status forward_run(struct session *session, struct forward *forward, const 
     struct device *device = session->device;
     const struct batch *batch = feed->batch;
     struct pass *pass = &forward->pass;
+    if (!forward->program->bound)
+        TRY(forward_prepare(forward, session, err));
     TRY(make_room(session, forward->program, err));
     if (forward->program->bound != session->memory)
         program_bind(forward->program, session->memory);

@@ -45,7 +45,7 @@ struct forward {
     struct program *program;
 };
 
-/* What some work with a session will take, in bytes, counted from its plans. */
+/* What some work with a session will take, in bytes, counted from its plans, beside what is resident once it is counted: their products are prepared then. */
 struct inference_needs {
     size_t activations; /* the arena of all its programs */
     size_t cache;       /* keys and values of the past */
@@ -64,6 +64,10 @@ enum status forward_new(struct forward *forward, struct arena *arena, const stru
 /* The same with every choice of the planner. */
 enum status forward_new_with(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
                              struct kv_cache *cache, struct plan_options options, struct error *err) MUST_USE;
+
+/* Makes ready what the program needs beyond its arena, as program_prepare(). forward_run() does so before the first batch; who counts memory does it earlier.
+ */
+enum status forward_prepare(struct forward *forward, const struct session *session, struct error *err) MUST_USE;
 
 /* What goes with a batch beside its own arrays. */
 struct feed {

@@ -199,6 +199,8 @@ enum status generate_needs(struct inference_needs *needs, const struct session *
     *needs = (struct inference_needs){ 0 };
     enum status status = count ? lanes_describe(&l, arena, lanes, err) : OK;
     if (status == OK && count)
+        status = forward_prepare(&l.forward, session, err);
+    if (status == OK && count)
         *needs = (struct inference_needs){ .activations = l.forward.program->arena_bytes,
                                            .cache = l.cache.bytes,
                                            .host = arena_used(arena),

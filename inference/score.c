@@ -153,6 +153,8 @@ enum status loss_needs(struct inference_needs *needs, const struct session *sess
     const struct sequence *seen = session_sequences(session, arena, sequence, count);
     enum status status = forward_new(&forward, arena, session, FOR_LOSS, loss_capacity(seen, count, micro_batch_tokens), NULL, false, err);
     if (status == OK)
+        status = forward_prepare(&forward, session, err);
+    if (status == OK)
         *needs = (struct inference_needs){ .activations = forward.program->arena_bytes,
                                            .host = arena_used(arena),
                                            .touched = model_touched_bytes(session->model, forward.program, used) };

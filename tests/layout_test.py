@@ -23,6 +23,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 450, 70
 # patterns on names, which adapters need below the tokenizer, and the splitter of text; utf8proc has two: Unicode forms, and case.
 FOREIGN = {
     "yaml.h": "common/yaml.c",
+    "malloc.h": ("autograd/cpu/device_cpu.c", "tests/faults/"),
     "openssl/": "common/files.c",
     "hdf5.h": "common/hdf5_file.c",
     "hdf5_hl.h": "common/hdf5_file.c",

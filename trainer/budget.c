@@ -1,6 +1,5 @@
 /* What a training run takes of the machine's memory. */
 #include "trainer/budget.h"
-#include "autograd/cpu/gemm.h"
 #include "common/text.h"
 #include "inference/score.h"
 #include "trainer/course.h"
@@ -24,8 +23,7 @@ static size_t parameter_bytes(const struct session *session, const struct parame
 static void add_up(struct needs *n, const struct session *session)
 {
     n->converted = device_footprint(session->device, session->model->converted_bytes);
-    n->products = gemm_growth(session->device, session->model->dtype, n->training > 0);
-    n->sum = n->program + n->products + n->mapped + n->converted + n->parameters + n->best + n->host + device_footprint(session->device, n->cache) +
+    n->sum = n->program + n->mapped + n->converted + n->parameters + n->best + n->host + device_footprint(session->device, n->cache) +
              device_footprint(session->device, larger(n->training, n->evaluation));
 }
 
@@ -94,6 +92,25 @@ static int candidates_of(const struct dataset *train, const struct training_sett
                 break;
         }
     return count;
+}
+
+enum status budget_prepare(const struct session *session, const struct dataset *train, const struct dataset *eval, const struct training_settings *settings,
+                           struct error *err)
+{
+    struct candidate candidate[64];
+    struct training_settings tried = *settings;
+    struct arena *arena = arena_create_like(session->arena);
+    struct forward forward;
+    struct inference_needs loss;
+    candidates_of(train, settings, candidate);
+    tried.micro_batch_tokens = candidate[0].tokens;
+    enum status status = forward_new(&forward, arena, session, FOR_TRAINING, course_capacity(arena, train, &tried), NULL, candidate[0].recompute, err);
+    if (status == OK)
+        status = forward_prepare(&forward, session, err);
+    if (status == OK && eval->count)
+        status = loss_needs(&loss, session, eval->sequence, eval->count, tried.micro_batch_tokens, NULL, err);
+    arena_destroy(arena);
+    return status;
 }
 
 static enum status refuse(const struct budget *budget, const struct session *session, const struct parameters *parameters, const struct dataset *train,

@@ -1,6 +1,5 @@
 /* A training run with everything it owns. */
 #include "trainer/run.h"
-#include "autograd/cpu/gemm.h"
 #include "trainer/course.h"
 
 static bool needs_tokenizer(const struct data_settings *data)
@@ -54,7 +53,7 @@ static void count_steps(struct run *run)
     run->steps = course.steps;
 }
 
-/* Model and adapter without their data, and all that products bring along: what is resident then lacks only what is planned. */
+/* Model and adapter without their data. */
 static enum status locate(struct run *run, bool training, struct error *err)
 {
     enum dtype dtype;
@@ -63,7 +62,7 @@ static enum status locate(struct run *run, bool training, struct error *err)
     TRY(model_locate(&run->model, run->arena, &run->model_config, dtype, err));
     TRY((training ? adapter_new : adapter_new_for_use)(&run->adapter, run->arena, run->config.adapter, run->config.folder, &run->model, err));
     run->session = session_new(run->arena, run->device, &run->model, &run->adapter, 1);
-    return gemm_warm(run->device, dtype, run->model.head->dtype, training, err);
+    return OK;
 }
 
 /* From here on the sequences to be trained are those the walk sees. */
@@ -86,6 +85,7 @@ enum status run_open(struct run *run, struct arena *arena, struct device *device
     count_steps(run);
     TRY(locate(run, true, err));
     stand_behind_virtual_tokens(run);
+    TRY(budget_prepare(&run->session, &run->train, &run->eval, &run->config.training, err));
     TRY(budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, &run->config.training, memory_now(), err));
     if (!weights)
         return OK;

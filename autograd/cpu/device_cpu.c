@@ -2,6 +2,7 @@
 #include "autograd/cpu/device_cpu.h"
 #include "autograd/cpu/gemm.h"
 
+#include <malloc.h>
 #include <omp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,11 +31,38 @@ static void cpu_name(char *name, size_t size)
         fclose(file);
 }
 
+/* Products take and give back buffers of one or two MiB all the time. What glibc's malloc makes of that must not depend on chance, or nobody can say what will
+ * be resident. First, it returns such pages to the system until it has seen enough of them: it is told to keep them. Second, a buffer that begins on a page
+ * leaves a scrap before it, which the thread's cache of small pieces holds back, and holes beside scraps never join: the caches are filled first, so that
+ * scraps go where they came from. */
+static void keep_buffers(int threads)
+{
+    enum {
+        SMALLEST = 24,
+        LARGEST = 1032,
+        APART = 16,
+        SIZES = (LARGEST - SMALLEST) / APART + 1,
+        EACH = 7
+    };                                   /* what a thread's cache holds, glibc 2.26 to 2.41 */
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the most there is */
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_MXFAST, 0);
+#pragma omp parallel num_threads(threads)
+    {
+        void *volatile piece[SIZES * EACH];
+        for (int i = 0; i < SIZES * EACH; i++)
+            piece[i] = malloc((size_t)(SMALLEST + i / EACH * APART));
+        for (int i = 0; i < SIZES * EACH; i++)
+            free(piece[i]);
+    }
+}
+
 static enum status open_cpu(struct device *device, int index)
 {
     (void)index;
     cpu_name(device->name, sizeof device->name);
     omp_set_num_threads(device->threads);
+    keep_buffers(device->threads);
     return gemm_open(device, device->err);
 }
 

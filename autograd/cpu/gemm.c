@@ -16,8 +16,7 @@
 #include <string.h>
 
 enum {
-    BF16_ROWS = 256,       /* the largest and */
-    BF16_FEWEST_ROWS = 32, /* smallest rows of a bf16 tile; powers of two between */
+    BF16_ROWS = 256, /* of the largest bf16 tile; powers of two down to BF16_FEWEST_ROWS */
     BF16_COLUMNS = 384,
     SHAPES = 1024, /* room for prepared primitives, a power of two */
 };
@@ -47,6 +46,7 @@ struct gemm_state {
     struct lane *lane;
     int used;
     struct prepared prepared[SHAPES];
+    struct asked asked;
 };
 
 static void forget_prepared(struct gemm_state *state)
@@ -56,6 +56,7 @@ static void forget_prepared(struct gemm_state *state)
             dnnl_primitive_destroy(state->prepared[i].primitive);
     memset(state->prepared, 0, sizeof state->prepared);
     state->used = 0;
+    state->asked = (struct asked){ 0 };
 }
 
 void gemm_close(struct device *device)
@@ -98,18 +99,28 @@ enum status gemm_open(struct device *device, struct error *err)
 enum status gemm_reserve(struct device *device, size_t bytes)
 {
     struct gemm_state *state = device->gemm;
+    bool grown = false;
     for (int i = 0; i < state->lanes; i++) {
         struct lane *lane = &state->lane[i];
         if (lane->scratch && lane->bytes >= bytes)
             continue;
         size_t rounded = bytes / 4096 * 4096 + 4096; /* never nothing: callers add offsets, if only of zero */
+        grown = true;
         free(lane->scratch);
         lane->scratch = aligned_alloc(4096, rounded);
         lane->bytes = lane->scratch ? rounded : 0;
         if (!lane->scratch)
             return fail_with(device->err, NO_MEMORY, "matrix products: no memory for %zu bytes of scratch per thread", "use fewer threads", rounded);
     }
+#pragma omp parallel num_threads(state->lanes) if (grown)
+    for (int i = omp_get_thread_num(); grown && i < state->lanes; i += omp_get_num_threads())
+        memset(state->lane[i].scratch, 0, state->lane[i].bytes); /* by the thread that uses it */
     return OK;
+}
+
+struct asked *gemm_asked(struct device *device)
+{
+    return &device->gemm->asked;
 }
 
 void *gemm_scratch(const struct device *device, int thread)
@@ -289,6 +300,45 @@ static bool prepare_tiles(struct gemm_state *state, const struct product *p, str
     return true;
 }
 
+static enum status bf16_failed(struct device *device)
+{
+    return fail_with(device->err, LIBRARY, "matrix products: oneDNN failed in bfloat16", "free some memory, or use dtype float32");
+}
+
+/* Every thread does each of the tiles once, of zeros: some products generate code and take buffers only then. */
+static enum status rehearse_prepared(struct device *device, const struct product *p, const struct bf16_tiles *t)
+{
+    const int64_t b_rows = p->b.transposed ? t->columns : p->k, b_columns = p->b.transposed ? p->k : t->columns;
+    const int64_t a = (BF16_ROWS - 1) * p->a.stride + p->k, b = (b_rows - 1) * p->b.stride + b_columns, c = (BF16_ROWS - 1) * p->c_stride + t->columns;
+    struct zeros zeros;
+    int failed = 0;
+    if (!zeros_map(&zeros, device, dtype_bytes(BF16) * (size_t)larger(a, b), sizeof(float) * (size_t)c))
+        return OK;
+#pragma omp parallel num_threads(device->threads) reduction(+ : failed)
+    for (int i = 0; i < 8; i++) {
+        const struct prepared *q = t->prepared[i / 2][i % 2];
+        const int thread = omp_get_thread_num();
+        failed += q && !run_prepared(device->gemm, &device->gemm->lane[thread], q, zeros.read, zeros.read, zeros_written(&zeros, thread));
+    }
+    zeros_unmap(&zeros);
+    return failed ? bf16_failed(device) : OK;
+}
+
+enum status bf16_prepare(struct device *device, const struct product *p, bool *can)
+{
+    struct product q = *p;
+    struct bf16_tiles t = { 0 };
+    int64_t largest = BF16_ROWS;
+    while (largest > p->m)
+        largest /= 2;
+    q.m = 2 * largest - BF16_FEWEST_ROWS; /* a tile of every size down from the largest */
+    *can = largest < BF16_FEWEST_ROWS || prepare_tiles(device->gemm, &q, &t);
+    if (largest < BF16_FEWEST_ROWS || !*can)
+        return OK;
+    TRY(gemm_reserve(device, t.scratch_bytes));
+    return rehearse_prepared(device, &q, &t);
+}
+
 static enum status bf16_product(struct device *device, const struct product *p)
 {
     struct gemm_state *state = device->gemm;
@@ -308,7 +358,7 @@ static enum status bf16_product(struct device *device, const struct product *p)
         failed += !run_prepared(state, &state->lane[omp_get_thread_num()], q, a, b, c);
     }
     if (failed)
-        return fail_with(device->err, LIBRARY, "matrix products: oneDNN failed in bfloat16", "free some memory, or use dtype float32");
+        return bf16_failed(device);
     struct product rest = *p;
     rest.m = p->m - t.rest;
     rest.a.data = element(p->a.data, BF16, t.rest * p->a.stride);
@@ -327,9 +377,9 @@ enum status gemm(struct device *device, int64_t m, int64_t n, int64_t k, float a
             memset(element(c, c_dtype, i * c_stride), 0, (size_t)n * dtype_bytes(c_dtype));
         return OK;
     }
-    if (m <= THIN_ROWS && !a.transposed && b.transposed)
+    if (m <= THIN_ROWS && thins(&p))
         return thin_product(device, &p);
-    if (a.dtype == BF16 && b.dtype == BF16 && !a.transposed && m >= BF16_FEWEST_ROWS && cpu_has_bf16())
+    if (m >= BF16_FEWEST_ROWS && multiplies_bf16(&p))
         return bf16_product(device, &p);
     return f32_product(device, &p);
 }

@@ -11,11 +11,6 @@
 /* What products keep between calls: library objects and one scratch per thread. Opened and closed with the device. Errors: NO_MEMORY, LIBRARY. */
 enum status gemm_open(struct device *device, struct error *err) MUST_USE;
 void gemm_close(struct device *device);
-/* Does the first products ahead of time, operands of these dtypes as they meet in a run: afterwards all that products keep (library code, generated kernels,
- * buffers and stacks of the threads) is resident and counted by whoever looks. training: also those of backward. Errors: as gemm(), NO_MEMORY. */
-enum status gemm_warm(struct device *device, enum dtype computed, enum dtype stored, bool training, struct error *err) MUST_USE;
-/* Bytes that products of a run come to keep beyond those of gemm_warm(): buffers of the threads, and bf16 products prepared by shape. An estimate. */
-size_t gemm_growth(const struct device *device, enum dtype computed, bool training);
 /* Which library multiplies, with its version: "oneDNN 2.6.3". */
 void gemm_library(char name[64]);
 
@@ -32,6 +27,15 @@ struct operand {
  * threads at once on one device. Errors: NO_MEMORY, LIBRARY. */
 enum status gemm(struct device *device, int64_t m, int64_t n, int64_t k, float alpha, struct operand a, struct operand b, float beta, void *c,
                  enum dtype c_dtype, int64_t c_stride) MUST_USE;
+
+/* Makes ready whatever gemm() of the same arguments needs beyond its operands, for any number of rows up to m (of a transposed a: any inner dimension up to k):
+ * prepared products, generated code, scratch, buffers of every thread. Done before the first product, nothing is made during one, and what the process has
+ * resident then is what products take. No operand is touched, data may be NULL; a second call for the same product costs nothing. Errors: as gemm(). */
+enum status gemm_prepare(struct device *device, int64_t m, int64_t n, int64_t k, float alpha, struct operand a, struct operand b, float beta, void *c,
+                         enum dtype c_dtype, int64_t c_stride) MUST_USE;
+/* Either of them: who says what is multiplied once, does it and prepares it by the same words. */
+typedef enum status gemm_call(struct device *device, int64_t m, int64_t n, int64_t k, float alpha, struct operand a, struct operand b, float beta, void *c,
+                              enum dtype c_dtype, int64_t c_stride);
 
 /* One f32 product on the calling thread, for kernels that tile by themselves (inside a parallel region). Small sizes are fast too. */
 void gemm_tile(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,

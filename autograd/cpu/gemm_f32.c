@@ -114,3 +114,25 @@ enum status f32_product(struct device *device, const struct product *p)
     }
     return OK;
 }
+
+/* Rows and columns that no tile of up to m rows exceeds. */
+static struct tiles largest_tiles(int64_t m, int64_t n)
+{
+    struct tiles most = { 0 };
+    for (int64_t rows = 1; rows <= m; rows++) {
+        const struct tiles t = tiles_of(rows, n);
+        most.rows = larger(most.rows, smaller(t.rows, rows));
+        most.columns = larger(most.columns, t.columns);
+    }
+    return most;
+}
+
+enum status f32_prepare(struct device *device, const struct product *p)
+{
+    const struct tiles t = p->a.transposed ? tiles_of(p->m, p->n) : largest_tiles(p->m, p->n);
+    const int64_t rows = smaller(t.rows, p->m), columns = smaller(t.columns, p->n);
+    size_t at[3];
+    TRY(gemm_reserve(device, f32_scratch(p, t.rows, t.columns, at)));
+    rehearse_tile(device, rows, columns, p->a.transposed, p->b.transposed);
+    return OK;
+}

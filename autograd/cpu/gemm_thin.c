@@ -99,13 +99,18 @@ static void store(const struct product *p, const float *sums, int64_t first, int
     }
 }
 
+static int64_t wide_stride(const struct product *p)
+{
+    return even_part(p->k, 1, 16);
+}
+
 static enum status rows_as_f32(struct device *device, const struct product *p, const float **x, int64_t *stride)
 {
     *x = p->a.data;
     *stride = p->a.stride;
     if (p->a.dtype == F32)
         return OK;
-    *stride = even_part(p->k, 1, 16);
+    *stride = wide_stride(p);
     TRY(gemm_reserve(device, (size_t)(p->m * *stride) * sizeof(float)));
     float *wide = gemm_scratch(device, 0);
     for (int64_t i = 0; i < p->m; i++)
@@ -130,4 +135,9 @@ enum status thin_product(struct device *device, const struct product *p)
         store(p, sum, j, count);
     }
     return OK;
+}
+
+enum status thin_prepare(struct device *device, const struct product *p)
+{
+    return p->a.dtype == F32 ? OK : gemm_reserve(device, (size_t)(smaller(p->m, THIN_ROWS) * wide_stride(p)) * sizeof(float));
 }

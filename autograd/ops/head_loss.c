@@ -71,11 +71,11 @@ static void *rows_from(const struct tensor *t, int64_t row)
     return (char *)t->data + (size_t)(row * t->cols) * dtype_bytes(t->dtype);
 }
 
-static enum status make_logits(struct device *device, const struct chunk *c)
+static enum status make_logits(struct device *device, const struct chunk *c, gemm_call *call)
 {
     const struct tensor *x = c->n->in[X], *w = c->n->in[W];
     struct operand rows = { rows_from(x, c->first), x->dtype, x->cols, false }, vocab = { w->data, w->dtype, w->cols, true };
-    return gemm(device, c->rows, c->vocab, x->cols, 1, rows, vocab, 0, c->logits, F32, c->vocab);
+    return call(device, c->rows, c->vocab, x->cols, 1, rows, vocab, 0, c->logits, F32, c->vocab);
 }
 
 static void add_bias(float *logits, const struct tensor *bias)
@@ -161,12 +161,12 @@ static void finish_rows(struct device *device, const struct chunk *c)
     }
 }
 
-static enum status make_dx(struct device *device, const struct chunk *c)
+static enum status make_dx(struct device *device, const struct chunk *c, gemm_call *call)
 {
     const struct tensor *w = c->n->in[W], *dx = c->n->out[DX];
     bool shrunk = shrinks(c->n);
     struct operand dlogits = { c->logits, shrunk ? BF16 : F32, shrunk ? 2 * c->vocab : c->vocab, false }, vocab = { w->data, w->dtype, w->cols, false };
-    return gemm(device, c->rows, dx->cols, c->vocab, 1, dlogits, vocab, 0, rows_from(dx, c->first), dx->dtype, dx->cols);
+    return call(device, c->rows, dx->cols, c->vocab, 1, dlogits, vocab, 0, rows_from(dx, c->first), dx->dtype, dx->cols);
 }
 
 static enum status check_labels(struct device *device, const struct node *n)
@@ -192,10 +192,10 @@ static enum status forward_cpu(struct device *device, const struct node *n)
     TRY(check_labels(device, n));
     for (int64_t first = 0; first < n->in[X]->rows; first += chunk_rows(n)) {
         struct chunk c = chunk_at(n, first, weight);
-        TRY(make_logits(device, &c));
+        TRY(make_logits(device, &c, gemm));
         finish_rows(device, &c);
         if (n->out[DX])
-            TRY(make_dx(device, &c));
+            TRY(make_dx(device, &c, gemm));
         for (int64_t r = 0; r < c.rows; r++)
             sum += (double)((const float *)n->out[ROW_LOSS]->data)[first + r];
     }
@@ -237,13 +237,19 @@ static void bias_gradient(struct device *device, const struct chunk *c, const st
     }
 }
 
+static enum status make_dw(struct device *device, const struct chunk *c, bool add, gemm_call *call)
+{
+    const struct tensor *x = c->n->in[X], *dw = c->n->in[W]->grad;
+    struct operand dlogits = { c->logits, F32, c->vocab, true }, rows = { rows_from(x, c->first), x->dtype, x->cols, false };
+    return call(device, c->vocab, dw->cols, c->rows, 1, dlogits, rows, add ? 1 : 0, dw->data, dw->dtype, dw->cols);
+}
+
 static enum status head_gradients(struct device *device, const struct chunk *c, bool add_w, bool add_bias_too)
 {
     const struct node *n = c->n;
-    const struct tensor *x = n->in[X], *dw = wants(n, W) ? n->in[W]->grad : NULL;
     const int32_t *label = (const int32_t *)n->in[LABELS]->data + c->first;
     const float *lse = (const float *)n->out[LSE]->data + 2 * c->first;
-    TRY(make_logits(device, c));
+    TRY(make_logits(device, c, gemm));
 #pragma omp parallel for schedule(dynamic) num_threads(device->threads)
     for (int64_t r = 0; r < c->rows; r++) {
         add_bias(c->logits + r * c->vocab, n->in[BIAS]);
@@ -251,8 +257,7 @@ static enum status head_gradients(struct device *device, const struct chunk *c, 
     }
     if (wants(n, BIAS))
         bias_gradient(device, c, n->in[BIAS]->grad, add_bias_too);
-    struct operand dlogits = { c->logits, F32, c->vocab, true }, rows = { rows_from(x, c->first), x->dtype, x->cols, false };
-    return dw ? gemm(device, c->vocab, dw->cols, c->rows, 1, dlogits, rows, add_w ? 1 : 0, dw->data, dw->dtype, dw->cols) : OK;
+    return wants(n, W) ? make_dw(device, c, add_w, gemm) : OK;
 }
 
 static enum status backward_cpu(struct device *device, const struct node *n)
@@ -272,6 +277,15 @@ static enum status backward_cpu(struct device *device, const struct node *n)
     return OK;
 }
 
+static enum status prepare_cpu(struct device *device, const struct node *n)
+{
+    const struct chunk c = chunk_at(n, 0, 0);
+    TRY(make_logits(device, &c, gemm_prepare));
+    if (n->out[DX])
+        TRY(make_dx(device, &c, gemm_prepare));
+    return wants(n, W) ? make_dw(device, &c, true, gemm_prepare) : OK;
+}
+
 enum { HEAD = IN(X) | IN(W) | IN(BIAS) | IN(LABELS) | IN(LOSS_WEIGHT) | OUT(LSE) };
 
 const struct op op_head_loss = {
@@ -279,6 +293,7 @@ const struct op op_head_loss = {
     .reads = { [X] = OUT(DX), [W] = HEAD, [BIAS] = HEAD },
     .forward = { [CPU] = forward_cpu },
     .backward = { [CPU] = backward_cpu },
+    .prepare = { [CPU] = prepare_cpu },
     .scratch = scratch,
     .in_place = NONE,
 };

@@ -38,6 +38,35 @@ static struct operand whole(const struct tensor *t, bool transposed)
     return (struct operand){ t->data, t->dtype, t->cols, transposed };
 }
 
+static enum status make_y(struct device *device, const struct node *n, gemm_call *call)
+{
+    const struct tensor *x = n->in[X], *w = n->in[W], *y = n->out[Y];
+    const float beta = n->in[ONTO] || n->in[BIAS] ? 1 : 0;
+    return call(device, y->rows, y->cols, x->cols, n->params.scale, whole(x, false), whole(w, true), beta, y->data, y->dtype, y->cols);
+}
+
+static enum status make_dx(struct device *device, const struct node *n, gemm_call *call)
+{
+    const struct tensor *dx = n->in[X]->grad, *w = n->in[W], *dy = n->out[Y]->grad;
+    const float beta = adds(n, X) ? 1 : 0;
+    return call(device, dx->rows, dx->cols, dy->cols, n->params.scale, whole(dy, false), whole(w, false), beta, dx->data, dx->dtype, dx->cols);
+}
+
+static enum status make_dw(struct device *device, const struct node *n, gemm_call *call)
+{
+    const struct tensor *dw = n->in[W]->grad, *x = n->in[X], *dy = n->out[Y]->grad;
+    const float beta = adds(n, W) ? 1 : 0;
+    return call(device, dw->rows, dw->cols, dy->rows, n->params.scale, whole(dy, true), whole(x, false), beta, dw->data, dw->dtype, dw->cols);
+}
+
+static enum status prepare_cpu(struct device *device, const struct node *n)
+{
+    TRY(make_y(device, n, gemm_prepare));
+    if (wants(n, X))
+        TRY(make_dx(device, n, gemm_prepare));
+    return wants(n, W) ? make_dw(device, n, gemm_prepare) : OK;
+}
+
 /* y = (onto or 0) + scale * bias. */
 static void start_from_bias(struct device *device, const struct tensor *y, const struct tensor *bias, float scale, bool onto)
 {
@@ -60,12 +89,12 @@ static void start_from_bias(struct device *device, const struct tensor *y, const
 
 static enum status forward_cpu(struct device *device, const struct node *n)
 {
-    const struct tensor *x = n->in[X], *w = n->in[W], *onto = n->in[ONTO], *y = n->out[Y];
+    const struct tensor *onto = n->in[ONTO], *y = n->out[Y];
     if (onto && onto->data != y->data && tensor_bytes(y))
         memcpy(y->data, onto->data, tensor_bytes(y));
     if (n->in[BIAS])
         start_from_bias(device, y, n->in[BIAS], n->params.scale, onto);
-    return gemm(device, y->rows, y->cols, x->cols, n->params.scale, whole(x, false), whole(w, true), onto || n->in[BIAS] ? 1 : 0, y->data, y->dtype, y->cols);
+    return make_y(device, n, gemm);
 }
 
 /* Where the planner could not share: donto = dy, set or added. */
@@ -91,18 +120,13 @@ static void pass_gradient(struct device *device, const struct tensor *to, const 
 
 static enum status backward_cpu(struct device *device, const struct node *n)
 {
-    const struct tensor *x = n->in[X], *w = n->in[W], *dy = n->out[Y]->grad;
-    float scale = n->params.scale;
-    if (wants(n, X)) {
-        const struct tensor *dx = x->grad;
-        TRY(gemm(device, dx->rows, dx->cols, dy->cols, scale, whole(dy, false), whole(w, false), adds(n, X) ? 1 : 0, dx->data, dx->dtype, dx->cols));
-    }
-    if (wants(n, W)) {
-        const struct tensor *dw = w->grad;
-        TRY(gemm(device, dw->rows, dw->cols, dy->rows, scale, whole(dy, true), whole(x, false), adds(n, W) ? 1 : 0, dw->data, dw->dtype, dw->cols));
-    }
+    const struct tensor *dy = n->out[Y]->grad;
+    if (wants(n, X))
+        TRY(make_dx(device, n, gemm));
+    if (wants(n, W))
+        TRY(make_dw(device, n, gemm));
     if (wants(n, BIAS))
-        column_sums(device, n->in[BIAS]->grad, dy, NULL, scale, adds(n, BIAS));
+        column_sums(device, n->in[BIAS]->grad, dy, NULL, n->params.scale, adds(n, BIAS));
     if (wants(n, ONTO))
         pass_gradient(device, n->in[ONTO]->grad, dy, adds(n, ONTO));
     return OK;
@@ -113,6 +137,7 @@ const struct op op_linear = {
     .reads = { [X] = IN(W), [W] = IN(X) },
     .forward = { [CPU] = forward_cpu },
     .backward = { [CPU] = backward_cpu },
+    .prepare = { [CPU] = prepare_cpu },
     .in_place = ONTO,
     .passes = IN(ONTO),
 };

@@ -1,0 +1,99 @@
+/* Which bytes of the mapped weights a program brings into memory: all of what its steps read, of the embedding the windows around the rows of the ids looked
+ * up, nothing of a tensor that an adapter trains a copy of. */
+#include "tests/harness/tiny_run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { VOCAB = 500, WINDOW = 64 << 10 };
+
+static struct program *open_program(struct tiny_run *t, struct forward *forward)
+{
+    tiny_run_open(t, &(struct tiny_model){ .layers = 2, .width = 256, .mlp_width = 512, .vocab = VOCAB }, (const char *const[]){ NULL });
+    assert_true(t->run.model.head != t->run.model.embed);
+    assert_int_equal(forward_new(forward, t->arena, &t->run.session, FOR_LOSS, (struct capacity){ 8, 8, 1 }, NULL, false, &t->err), OK);
+    return forward->program;
+}
+
+/* All weights but the embedding and the norms, of which the tiny run trains copies. */
+static size_t read_whole(const struct model *model)
+{
+    size_t bytes = tensor_bytes(model->head);
+    for (int64_t l = 0; l < model->config.layers; l++) {
+        const struct layer *layer = &model->layer[l];
+        for (int i = 0; i < HEAD; i++)
+            bytes += (layer->w[i] ? tensor_bytes(layer->w[i]) : 0) + (layer->bias[i] ? tensor_bytes(layer->bias[i]) : 0);
+    }
+    return bytes;
+}
+
+static void what_steps_read_counts_whole_and_what_none_reads_not_at_all(void **state)
+{
+    (void)state;
+    struct tiny_run t;
+    struct forward forward;
+    const struct program *program = open_program(&t, &forward);
+    const bool used[VOCAB] = { false };
+    assert_int_equal(model_touched_bytes(&t.run.model, program, used), read_whole(&t.run.model));
+    tiny_run_close(&t);
+}
+
+static void without_ids_the_whole_table_counts(void **state)
+{
+    (void)state;
+    struct tiny_run t;
+    struct forward forward;
+    const struct program *program = open_program(&t, &forward);
+    bool used[VOCAB];
+    memset(used, true, sizeof used);
+    const size_t whole = read_whole(&t.run.model) + tensor_bytes(t.run.model.embed);
+    assert_int_equal(model_touched_bytes(&t.run.model, program, NULL), whole);
+    assert_int_equal(model_touched_bytes(&t.run.model, program, used), whole);
+    tiny_run_close(&t);
+}
+
+/* Windows that hold a byte of a row of these ids, byte by byte. */
+static size_t windows_by_hand(const struct tensor *table, const bool *used)
+{
+    const uint8_t *bytes = table->data;
+    size_t row = (size_t)table->cols * dtype_bytes(table->dtype), windows = 0;
+    uintptr_t last = 0;
+    for (size_t i = 0; i < tensor_bytes(table); i++)
+        if (used[i / row] && (uintptr_t)(bytes + i) / WINDOW != last) {
+            last = (uintptr_t)(bytes + i) / WINDOW;
+            windows++;
+        }
+    return windows;
+}
+
+static void looked_up_rows_count_by_windows(void **state)
+{
+    (void)state;
+    static const int ids[][4] = { { 0, 0, 0, 0 }, { 0, 1, 2, 3 }, { 0, 200, 201, 499 }, { 63, 64, 127, 128 }, { 70, 140, 290, 360 } };
+    struct tiny_run t;
+    struct forward forward;
+    const struct program *program = open_program(&t, &forward);
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        bool used[VOCAB] = { false };
+        for (int j = 0; j < 4; j++)
+            used[ids[i][j]] = true;
+        const size_t windows = windows_by_hand(t.run.model.embed, used);
+        assert_true(windows >= 1 && windows * WINDOW < tensor_bytes(t.run.model.embed));
+        assert_int_equal(model_touched_bytes(&t.run.model, program, used), read_whole(&t.run.model) + windows * WINDOW);
+    }
+    tiny_run_close(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_steps_read_counts_whole_and_what_none_reads_not_at_all),
+        cmocka_unit_test(without_ids_the_whole_table_counts),
+        cmocka_unit_test(looked_up_rows_count_by_windows),
+    };
+    return cmocka_run_group_tests_name("models/touched", tests, NULL, NULL);
+}
