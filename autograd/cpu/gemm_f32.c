@@ -133,6 +133,6 @@ enum status f32_prepare(struct device *device, const struct product *p)
     const int64_t rows = smaller(t.rows, p->m), columns = smaller(t.columns, p->n);
     size_t at[3];
     TRY(gemm_reserve(device, f32_scratch(p, t.rows, t.columns, at)));
-    rehearse_tile(device, rows, columns, p->a.transposed, p->b.transposed);
+    gemm_tile_prepare(device, rows, columns, p->a.transposed, p->b.transposed);
     return OK;
 }

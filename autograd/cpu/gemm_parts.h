@@ -69,9 +69,6 @@ struct asked {
 };
 struct asked *gemm_asked(struct device *device);
 
-/* Every thread lets the library multiply one f32 tile, so that its buffers for tiles of up to so many rows and columns are there. */
-void rehearse_tile(struct device *device, int64_t rows, int64_t columns, bool a_transposed, bool b_transposed);
-
 /* Operands of a rehearsal: zeros that all threads read, which take no memory, and for each bytes to write. False if there is no room for them: then nothing is
  * rehearsed, and only the count of memory suffers. */
 struct zeros {

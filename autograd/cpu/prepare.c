@@ -28,7 +28,7 @@ void zeros_unmap(struct zeros *zeros)
     munmap(zeros->read, zeros->bytes);
 }
 
-void rehearse_tile(struct device *device, int64_t rows, int64_t columns, bool a_transposed, bool b_transposed)
+void gemm_tile_prepare(struct device *device, int64_t rows, int64_t columns, bool a_transposed, bool b_transposed)
 {
     enum { DEPTH = 768 }; /* where the copies that oneDNN 2.6 makes of its operands are largest: longer products are cut, some shorter ones are not copied */
     struct asked *asked = gemm_asked(device);

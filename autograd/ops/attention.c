@@ -285,6 +285,7 @@ const struct op op_attention = {
     .reads = { [Q] = READ, [K] = READ, [V] = READ, [PREFIX_K] = READ, [PREFIX_V] = READ },
     .forward = { [CPU] = attention_forward },
     .backward = { [CPU] = attention_backward },
+    .prepare = { [CPU] = attention_prepare },
     .scratch = scratch,
     .in_place = NONE,
 };

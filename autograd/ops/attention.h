@@ -123,6 +123,6 @@ void write_head(const struct tensor *to, int64_t row, int64_t column, const floa
 /* Rows [from, to) of a tensor become 0. */
 void clear_rows(const struct tensor *t, int64_t from, int64_t to);
 
-kernel attention_forward, attention_backward;
+kernel attention_prepare, attention_forward, attention_backward;
 
 #endif

@@ -192,6 +192,14 @@ static void clear_gaps(const struct attention *a)
     }
 }
 
+/* The two products of a tile: scores, and sums of values. */
+enum status attention_prepare(struct device *device, const struct node *n)
+{
+    gemm_tile_prepare(device, TILE_ROWS, KEY_TILE, false, true);
+    gemm_tile_prepare(device, TILE_ROWS, n->params.heads.head_size, false, false);
+    return OK;
+}
+
 enum status attention_forward(struct device *device, const struct node *n)
 {
     struct attention a = attention_of(n);
