@@ -146,11 +146,11 @@ static void library_product(int64_t m, int64_t n, int64_t k, float alpha, const 
 void gemm_tile(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
                bool b_transposed, float beta, float *c, int64_t c_stride)
 {
-    enum { SMALL = 20 * 20 * 20, SMALL_TRANSPOSED = 32 * 32 * 32, FEW_ROWS = 8 }; /* where the library overtakes, measured */
-    int64_t work = m * n * k;
+    enum { NARROW = 32, SMALL = 256 * 256, FEW_ROWS = 8 }; /* columns, and elements of b: where the library's copies cost more than they save, measured */
     if (m == 0 || n == 0)
         return;
-    if (k == 0 || work <= SMALL || (b_transposed && m > FEW_ROWS && work <= SMALL_TRANSPOSED))
+    bool few = b_transposed && m <= FEW_ROWS && m * n * k > FEW_ROWS * FEW_ROWS * NARROW; /* uses of what own loops would have to turn */
+    if (k == 0 || (!few && (n <= NARROW || n * k <= SMALL)))
         small_product(m, n, k, alpha, a, a_stride, a_transposed, b, b_stride, b_transposed, beta, c, c_stride);
     else
         library_product(m, n, k, alpha, a, a_stride, a_transposed, b, b_stride, b_transposed, beta, c, c_stride);

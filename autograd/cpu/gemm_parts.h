@@ -6,6 +6,9 @@
 
 #include "autograd/cpu/gemm.h"
 
+/* A loop that is unrolled whole: its arrays become registers. */
+#define EACH(i, count) _Pragma("GCC unroll 16") for (int i = 0; i < (count); i++)
+
 /* The whole product, as gemm() got it. */
 struct product {
     int64_t m, n, k;

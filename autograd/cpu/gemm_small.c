@@ -1,107 +1,131 @@
-/* Products too small for the library.
+/* f32 products with graft's own loops.
  *
- * Vectors have 8 lanes on every CPU: wider ones would be slower where the compiler has to break them up, and sums have the same order everywhere.
- *
- * small_product: b is seen in panels of PANEL columns, k runs in blocks, and a micro kernel keeps MICRO x PANEL sums in registers (MICRO is what 16 vector
- * registers hold, two to a row). A missing row is another row computed twice and not stored; a missing column is a zero of the packed panel.
+ * b is seen in panels of up to MOST_VECTORS vectors of columns, k runs in blocks, and a block of rows keeps all its sums in registers while it walks down a
+ * panel. As many panels as there is room for are packed together, and all of them meet a group of rows while these are near. Columns that fill no vector are a
+ * panel of their own, zeros behind them. Lanes are columns, so sums have one order, however many lanes there are.
  */
 #include "autograd/cpu/gemm_parts.h"
-#include "autograd/cpu/rows.h"
+#include "autograd/cpu/math.h"
+#include "autograd/cpu/transpose.h"
 
 #include <string.h>
 
-enum { LANES = 8, PANEL = 2 * LANES, MICRO = 6, BLOCK = 256 };
+enum {
+    BLOCK = 256,
+    MOST_VECTORS = 3,
+    MOST_LANES = 16,
+    ROOM = BLOCK * MOST_VECTORS * MOST_LANES,
+    MOST_PANELS = 32,
+    UNIT = 4, /* rows of a block are a multiple */
+    MOST_ROWS = 3 * UNIT,
+    MOST_SUMS = 2 * MOST_ROWS,
+    GROUP = 2 * MOST_ROWS,
+};
 
-typedef float vector __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+struct small {
+    int64_t m, n, k;
+    float alpha, beta;
+    const float *a, *b;
+    int64_t a_row, a_column, b_row, b_column; /* steps */
+    float *c;
+    int64_t c_stride;
+};
 
-struct block {
-    const float *a, *b; /* a: first row of the block's columns; b [k, PANEL] with rows b_stride apart */
+/* Some columns and a block of the inner dimension. */
+struct panel {
+    const float *a, *b; /* b [k, whole vectors] with rows b_stride apart */
     int64_t a_row, a_column, b_stride;
-    int64_t k, columns; /* live columns of the panel */
+    int64_t k, columns, vectors;
     float alpha, beta;
     float *c;
     int64_t c_stride;
 };
 
-static inline __attribute__((always_inline)) void store_lanes(const struct block *s, float *c, vector sum)
+/* Columns that fill no vector: how c is written. */
+static void store_some(const struct panel *s, float *c, const float *sum)
 {
-    vector value = sum * s->alpha;
-    if (s->beta != 0)
-        value += *(const vector *)c;
-    *(vector *)c = value;
-}
-
-static inline __attribute__((always_inline)) void store(const struct block *s, int64_t row, vector left, vector right)
-{
-    float *c = s->c + row * s->c_stride;
-    if (s->columns == PANEL) {
-        store_lanes(s, c, left);
-        store_lanes(s, c + LANES, right);
-        return;
+    int64_t j = 0;
+    for (; j + QUAD <= s->columns; j += QUAD) {
+        quad four = *(const quad *)(sum + j) * s->alpha;
+        if (s->beta != 0)
+            four += *(const quad *)(c + j);
+        *(quad *)(c + j) = four;
     }
-    for (int64_t j = 0; j < s->columns; j++)
-        c[j] = s->alpha * (j < LANES ? left[j] : right[j - LANES]) + (s->beta != 0 ? c[j] : 0);
+    for (; j < s->columns; j++)
+        c[j] = sum[j] * s->alpha + (s->beta != 0 ? c[j] : 0);
 }
 
-/* Rows first .. first + MICRO, of which `live` exist. */
-static inline __attribute__((always_inline)) void micro_kernel(const struct block *s, int64_t first, int64_t live)
+static void pack(struct panel *s, float *to, int64_t width, int64_t row_step, int64_t column_step)
 {
-    const float *a[MICRO];
-    for (int i = 0; i < MICRO; i++)
-        a[i] = s->a + (first + (i < live ? i : live - 1)) * s->a_row;
-    vector l0 = { 0 }, l1 = { 0 }, l2 = { 0 }, l3 = { 0 }, l4 = { 0 }, l5 = { 0 };
-    vector r0 = { 0 }, r1 = { 0 }, r2 = { 0 }, r3 = { 0 }, r4 = { 0 }, r5 = { 0 };
-    const float *b = s->b;
-    for (int64_t p = 0; p < s->k; p++, b += s->b_stride) {
-        vector left = *(const vector *)b, right = *(const vector *)(b + LANES);
-        int64_t at = p * s->a_column;
-        l0 += a[0][at] * left, r0 += a[0][at] * right;
-        l1 += a[1][at] * left, r1 += a[1][at] * right;
-        l2 += a[2][at] * left, r2 += a[2][at] * right;
-        l3 += a[3][at] * left, r3 += a[3][at] * right;
-        l4 += a[4][at] * left, r4 += a[4][at] * right;
-        l5 += a[5][at] * left, r5 += a[5][at] * right;
-    }
-    const vector left[MICRO] = { l0, l1, l2, l3, l4, l5 }, right[MICRO] = { r0, r1, r2, r3, r4, r5 };
-    for (int i = 0; i < live; i++)
-        store(s, first + i, left[i], right[i]);
-}
-
-static inline __attribute__((always_inline)) void pack(float *to, const float *b, int64_t k, int64_t columns, int64_t row_step, int64_t column_step)
-{
-    if (columns < PANEL)
-        memset(to, 0, (size_t)(k * PANEL) * sizeof(float));
-    if (column_step == 1)
-        for (int64_t p = 0; p < k; p++)
-            memcpy(to + p * PANEL, b + p * row_step, (size_t)columns * sizeof(float));
+    if (s->columns < width)
+        memset(to, 0, (size_t)(s->k * width) * sizeof(float));
+    if (column_step != 1)
+        transpose(to, width, s->b, column_step, s->columns, s->k);
     else
-        for (int64_t p = 0; p < k; p++)
-            for (int64_t j = 0; j < columns; j++)
-                to[p * PANEL + j] = b[p * row_step + j * column_step];
+        for (int64_t p = 0; p < s->k; p++)
+            memcpy(to + p * width, s->b + p * row_step, (size_t)s->columns * sizeof(float));
+    s->b = to;
+    s->b_stride = width;
 }
 
-WIDE void small_product(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
-                        bool b_transposed, float beta, float *c, int64_t c_stride)
+/* Vectors of the next panel when so many columns are left: even panels, then what fills no vector. */
+static int64_t next_vectors(int64_t left, int64_t lanes)
 {
-    float packed[BLOCK * PANEL] __attribute__((aligned(64)));
-    int64_t a_row = a_transposed ? 1 : a_stride, a_column = a_transposed ? a_stride : 1;
-    int64_t b_row = b_transposed ? 1 : b_stride, b_column = b_transposed ? b_stride : 1;
-    int64_t p = 0;
-    do { /* once for k = 0 too: beta * c */
-        int64_t depth = k - p < BLOCK ? k - p : BLOCK;
-        for (int64_t j = 0; j < n; j += PANEL) {
-            struct block s = {
-                a + p * a_column, b + p * b_row + j * b_column, a_row, a_column, b_row, depth, n - j < PANEL ? n - j : PANEL, alpha, p ? 1 : beta, c + j,
-                c_stride
-            };
-            if (b_transposed || s.columns < PANEL || m > 2 * MICRO) {
-                pack(packed, s.b, depth, s.columns, b_row, b_column);
-                s.b = packed;
-                s.b_stride = PANEL;
-            }
-            for (int64_t i = 0; i < m; i += MICRO)
-                micro_kernel(&s, i, m - i < MICRO ? m - i : MICRO);
+    int64_t whole = left / lanes;
+    return whole ? parts(whole, parts(whole, MOST_VECTORS)) : 1;
+}
+
+/* Panels of a block of the inner dimension from a column on, until there is no more room. Returns the first column of those that follow. */
+static int64_t some_panels(const struct small *q, int64_t p, int64_t column, int64_t lanes, struct panel *panel, int *count, float *packed)
+{
+    int64_t k = smaller(BLOCK, q->k - p), used = 0;
+    while (column < q->n && *count < MOST_PANELS) {
+        int64_t vectors = next_vectors(q->n - column, lanes), width = vectors * lanes;
+        struct panel s = { q->a + p * q->a_column,
+                           q->b + p * q->b_row + column * q->b_column,
+                           q->a_row,
+                           q->a_column,
+                           q->b_row,
+                           k,
+                           smaller(width, q->n - column),
+                           vectors,
+                           q->alpha,
+                           p ? 1 : q->beta,
+                           q->c + column,
+                           q->c_stride };
+        if (q->b_column != 1 || s.columns < width || (q->m > GROUP && q->b_row != width)) {
+            if (used + k * width > ROOM)
+                break;
+            pack(&s, packed + used, width, q->b_row, q->b_column);
+            used += k * width;
         }
-        p += BLOCK;
-    } while (p < k);
+        panel[(*count)++] = s;
+        column += s.columns;
+    }
+    return column;
+}
+
+#define KERNEL "autograd/cpu/gemm_small_kernel.h"
+#include "autograd/cpu/each_set.h"
+
+/* Where eight lanes hold all columns, wider ones would idle. */
+enum { NARROW = 8 };
+static void (*fastest(int64_t n))(const struct small *)
+{
+#ifdef WIDER_SETS
+    if (n <= NARROW && __builtin_cpu_supports("x86-64-v4"))
+        return small_v3;
+#endif
+    return FASTEST(small);
+}
+
+void small_product(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
+                   bool b_transposed, float beta, float *c, int64_t c_stride)
+{
+    struct small q = { m, n, k, alpha, beta, a, b, a_stride, 1, b_stride, 1, c, c_stride };
+    if (a_transposed)
+        q.a_row = 1, q.a_column = a_stride;
+    if (b_transposed)
+        q.b_row = 1, q.b_column = b_stride;
+    fastest(n)(&q);
 }

@@ -36,9 +36,6 @@ struct task {
     float *sums;
 };
 
-/* A loop that is unrolled whole: its arrays become registers. */
-#define EACH(i, count) _Pragma("GCC unroll 16") for (int i = 0; i < (count); i++)
-
 #define FOR_SET(name) name##_plain
 #include "autograd/cpu/gemm_thin_kernel.h"
 #undef FOR_SET

@@ -8,6 +8,7 @@
 #ifndef GRAFT_AUTOGRAD_OPS_ATTENTION_H
 #define GRAFT_AUTOGRAD_OPS_ATTENTION_H
 
+#include "autograd/cpu/transpose.h"
 #include "autograd/op.h"
 #include "autograd/ops/attention_product.h"
 

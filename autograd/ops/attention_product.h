@@ -21,7 +21,4 @@ struct strided {
  * to which what c held is added last. */
 void panel_product(int64_t m, int64_t n, int64_t k, struct strided a, const float *b, int64_t b_row, float *c, int64_t c_row, bool add);
 
-/* to [columns, rows] = the transpose of from [rows, columns]; rows of from and of to are from_row and to_row apart. */
-void transpose(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows, int64_t columns);
-
 #endif
