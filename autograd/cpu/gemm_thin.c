@@ -10,7 +10,8 @@
 
 enum {
     LANES = 8,
-    MOST_ROWS = 4, /* of a block: what 16 vector registers hold */
+    FEW_ROWS = 4,  /* wait for memory, more for arithmetic */
+    MOST_ROWS = 8, /* of a block, where the registers hold so many sums */
     MOST_COLUMNS = 3,
     MOST_SUMS = MOST_ROWS * MOST_COLUMNS, /* added up four at a time */
     TASK = 24,                            /* weight rows of a task: whole blocks, and enough tasks */
@@ -36,38 +37,8 @@ struct task {
     float *sums;
 };
 
-#define FOR_SET(name) name##_plain
-#include "autograd/cpu/gemm_thin_kernel.h"
-#undef FOR_SET
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define CHOOSE_SET
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v3")
-#define FOR_SET(name) name##_v3
-#include "autograd/cpu/gemm_thin_kernel.h"
-#undef FOR_SET
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v4")
-#define FOR_SET(name) name##_v4
-#include "autograd/cpu/gemm_thin_kernel.h"
-#undef FOR_SET
-#pragma GCC pop_options
-#endif
-
-typedef void task_sums(const struct task *t, enum dtype dtype, int64_t count);
-
-static task_sums *fastest(void)
-{
-#ifdef CHOOSE_SET
-    if (__builtin_cpu_supports("x86-64-v4"))
-        return task_sums_v4;
-    if (__builtin_cpu_supports("x86-64-v3"))
-        return task_sums_v3;
-#endif
-    return task_sums_plain;
-}
+#define KERNEL "autograd/cpu/gemm_thin_kernel.h"
+#include "autograd/cpu/each_set.h"
 
 /* What is left of the inner dimension behind the last whole vector. */
 static void add_rest(const struct task *t, enum dtype dtype, int64_t count)
@@ -120,7 +91,7 @@ enum status thin_product(struct device *device, const struct product *p)
 {
     const float *x;
     int64_t stride;
-    task_sums *sums = fastest();
+    void (*sums)(const struct task *, enum dtype, int64_t) = FASTEST(task_sums);
     TRY(rows_as_f32(device, p, &x, &stride));
 #pragma omp parallel for schedule(static) num_threads(device->threads) if (p->n * p->k > FEW_WEIGHTS)
     for (int64_t j = 0; j < p->n; j += TASK) {

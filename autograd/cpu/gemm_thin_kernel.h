@@ -1,6 +1,5 @@
-/* The loops of gemm_thin.c, which includes this once per instruction set: the compiler takes vectors apart that are wider than what a function was written for,
- * and cloning the function for another set comes too late. FOR_SET(name) is the name in this set.
- */
+/* The loops of gemm_thin.c, once per instruction set (each_set.h). */
+enum { FOR_SET(BLOCK_ROWS) = SET_REGISTERS == 32 ? MOST_ROWS : FEW_ROWS };
 
 /* Widened as widen() does it (the instruction makes a signalling NaN quiet). */
 INLINE void FOR_SET(load)(vector *to, const char *from, enum dtype dtype)
@@ -35,13 +34,12 @@ INLINE void FOR_SET(add_lanes)(float *to, const vector *v)
 }
 
 /* Rows [row, row + rows) of x against weight rows [column, column + columns), of which `live` exist. Meanwhile the next weight rows are asked for, each block
- * of rows its share, in the order in which they lie in memory; a single
- * weight row at a time needs no asking. */
+ * of rows its share, in the order in which they lie in memory; a single weight row at a time needs no asking. */
 INLINE void FOR_SET(block)(const struct task *t, enum dtype dtype, int rows, int columns, int64_t row, int64_t column, int64_t live)
 {
     const int bytes = dtype == F32 ? sizeof(float) : sizeof(uint16_t), quads = (rows * columns + 3) / 4;
-    const int64_t k = t->k / LANES * LANES, blocks = parts(t->m, MOST_ROWS), share = columns * LANES * bytes / blocks;
-    const char *ahead = t->w + (column + columns) * t->w_bytes + row / MOST_ROWS * (k / LANES * share), *w[MOST_COLUMNS];
+    const int64_t k = t->k / LANES * LANES, blocks = parts(t->m, FOR_SET(BLOCK_ROWS)), share = columns * LANES * bytes / blocks;
+    const char *ahead = t->w + (column + columns) * t->w_bytes + row / FOR_SET(BLOCK_ROWS) * (k / LANES * share), *w[MOST_COLUMNS];
     const float *x[MOST_ROWS];
     vector sum[MOST_SUMS] = { 0 };
     EACH(i, rows)
@@ -75,22 +73,26 @@ INLINE void FOR_SET(block)(const struct task *t, enum dtype dtype, int rows, int
 INLINE void FOR_SET(blocks)(const struct task *t, enum dtype dtype, int columns, int64_t count)
 {
     for (int64_t j = 0; j < count; j += columns)
-        for (int64_t i = 0; i < t->m; i += MOST_ROWS) {
-            if (t->m - i >= 4)
+        for (int64_t i = 0, rows; i < t->m; i += rows) {
+            int64_t left = t->m - i;
+            rows = left >= FOR_SET(BLOCK_ROWS) ? FOR_SET(BLOCK_ROWS) : smaller(left, FEW_ROWS);
+            if (rows == MOST_ROWS)
+                FOR_SET(block)(t, dtype, FOR_SET(BLOCK_ROWS), columns, i, j, count - j);
+            else if (rows == 4)
                 FOR_SET(block)(t, dtype, 4, columns, i, j, count - j);
-            else if (t->m - i == 3)
+            else if (rows == 3)
                 FOR_SET(block)(t, dtype, 3, columns, i, j, count - j);
-            else if (t->m - i == 2)
+            else if (rows == 2)
                 FOR_SET(block)(t, dtype, 2, columns, i, j, count - j);
             else
                 FOR_SET(block)(t, dtype, 1, columns, i, j, count - j);
         }
 }
 
-/* The sums of a task. One block of rows waits for memory, which likes one f32 row, or two narrow ones, at a time; more of them wait for arithmetic. */
+/* The sums of a task. Few rows wait for memory, which likes one f32 row, or two narrow ones, at a time; more wait for arithmetic. */
 static void FOR_SET(task_sums)(const struct task *t, enum dtype dtype, int64_t count)
 {
-    bool one = t->m <= MOST_ROWS;
+    bool one = t->m <= FEW_ROWS;
     if (dtype == F32 && one)
         FOR_SET(blocks)(t, F32, 1, count);
     else if (dtype == F32)
