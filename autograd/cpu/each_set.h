@@ -1,5 +1,5 @@
-/* Includes KERNEL, a file of loops, once for each instruction set: define KERNEL, include this, and FASTEST(name) is the function for this CPU. No guard is
- * wanted. Inside KERNEL
+/* Includes KERNEL, a file of loops, once for each instruction set: define KERNEL, include this, and FASTEST(name) is the function for this CPU,
+ * FASTEST_NARROW(name) the one where at most eight lanes are wanted. No guard is wanted. Inside KERNEL
  *
  *     FOR_SET(name)    is the name in this set,
  *     SET_LANES        floats fill a register: the compiler takes wider vectors apart, and cloning a function for another set comes too late for that,
@@ -37,12 +37,14 @@
 #undef SET_LANES
 #undef SET_REGISTERS
 #pragma GCC pop_options
-#undef WIDER_SETS
-#define WIDER_SETS
 #undef FASTEST
 #define FASTEST(name) (__builtin_cpu_supports("x86-64-v4") ? name##_v4 : __builtin_cpu_supports("x86-64-v3") ? name##_v3 : name##_plain)
+#undef FASTEST_NARROW
+#define FASTEST_NARROW(name) (__builtin_cpu_supports("x86-64-v3") ? name##_v3 : name##_plain)
 #else
 #undef FASTEST
 #define FASTEST(name) name##_plain
+#undef FASTEST_NARROW
+#define FASTEST_NARROW(name) name##_plain
 #endif
 #undef KERNEL

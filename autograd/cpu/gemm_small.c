@@ -20,6 +20,7 @@ enum {
     MOST_ROWS = 3 * UNIT,
     MOST_SUMS = 2 * MOST_ROWS,
     GROUP = 2 * MOST_ROWS,
+    NARROW = 8, /* columns */
 };
 
 struct small {
@@ -55,6 +56,16 @@ static void store_some(const struct panel *s, float *c, const float *sum)
         c[j] = sum[j] * s->alpha + (s->beta != 0 ? c[j] : 0);
 }
 
+/* Without the call that memcpy is for so few. */
+INLINE void copy_some(float *to, const float *from, int64_t count)
+{
+    int64_t j = 0;
+    for (; j + QUAD <= count; j += QUAD)
+        *(quad *)(to + j) = *(const quad *)(from + j);
+    for (; j < count; j++)
+        to[j] = from[j];
+}
+
 static void pack(struct panel *s, float *to, int64_t width, int64_t row_step, int64_t column_step)
 {
     if (s->columns < width)
@@ -63,7 +74,7 @@ static void pack(struct panel *s, float *to, int64_t width, int64_t row_step, in
         transpose(to, width, s->b, column_step, s->columns, s->k);
     else
         for (int64_t p = 0; p < s->k; p++)
-            memcpy(to + p * width, s->b + p * row_step, (size_t)s->columns * sizeof(float));
+            copy_some(to + p * width, s->b + p * row_step, s->columns);
     s->b = to;
     s->b_stride = width;
 }
@@ -108,17 +119,6 @@ static int64_t some_panels(const struct small *q, int64_t p, int64_t column, int
 #define KERNEL "autograd/cpu/gemm_small_kernel.h"
 #include "autograd/cpu/each_set.h"
 
-/* Where eight lanes hold all columns, wider ones would idle. */
-enum { NARROW = 8 };
-static void (*fastest(int64_t n))(const struct small *)
-{
-#ifdef WIDER_SETS
-    if (n <= NARROW && __builtin_cpu_supports("x86-64-v4"))
-        return small_v3;
-#endif
-    return FASTEST(small);
-}
-
 void small_product(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
                    bool b_transposed, float beta, float *c, int64_t c_stride)
 {
@@ -127,5 +127,5 @@ void small_product(int64_t m, int64_t n, int64_t k, float alpha, const float *a,
         q.a_row = 1, q.a_column = a_stride;
     if (b_transposed)
         q.b_row = 1, q.b_column = b_stride;
-    fastest(n)(&q);
+    (n <= NARROW ? FASTEST_NARROW(small) : FASTEST(small))(&q); /* wider lanes would idle */
 }
