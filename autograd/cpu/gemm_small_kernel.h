@@ -20,9 +20,10 @@ INLINE void FOR_SET(store)(const struct panel *s, float *c, FOR_SET(vector) sum)
 INLINE void FOR_SET(block)(const struct panel *s, int rows, int vectors, int64_t first, int64_t done)
 {
     FOR_SET(vector) sum[MOST_SUMS] = { 0 };
+    const int starts = (rows + UNIT - 1) / UNIT;
     const int64_t step = s->a_row;
     const float *a[MOST_ROWS / UNIT], *b = s->b;
-    EACH(i, (rows + UNIT - 1) / UNIT)
+    EACH(i, starts)
     a[i] = s->a + (first + UNIT * i) * step;
     for (int64_t p = 0; p < s->k; p++, b += s->b_stride) {
         FOR_SET(vector) columns[MOST_VECTORS];
@@ -34,7 +35,7 @@ INLINE void FOR_SET(block)(const struct panel *s, int rows, int vectors, int64_t
             EACH(j, vectors)
             sum[i * vectors + j] += value * columns[j];
         }
-        EACH(i, (rows + UNIT - 1) / UNIT)
+        EACH(i, starts)
         a[i] += s->a_column;
     }
     float *c = s->c + first * s->c_stride;
