@@ -35,7 +35,8 @@ struct capacity step_capacity(const struct dataset *train, const struct training
 /* capacity: of the largest micro-batch that will come. Recomputes only if settings->recompute says always: what auto means is the budget's choice. */
 enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, const struct adapter *adapter, struct capacity capacity,
                            int64_t micro_batch_tokens, const struct training_settings *settings, struct error *err) MUST_USE;
-/* sequence: as session_sequences() gives them. step counts from 1. A loss or gradient that is not finite is UNHEALTHY, says where, and leaves the parameters as they were. */
+/* sequence: as session_sequences() gives them. step counts from 1. A loss or gradient that is not finite is UNHEALTHY, says where, and leaves the parameters as
+ * they were. */
 enum status stepper_run(struct stepper *stepper, const struct sequence *const *sequence, int64_t count, double learning_rate, int64_t step,
                         struct step_result *result, struct error *err) MUST_USE;
 void stepper_destroy(struct stepper *stepper);
