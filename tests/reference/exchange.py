@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""PEFT and graft read each other's adapters and compute the same logits.
+
+    exchange.py GRAFT       (in the environment of run_scripts/setup_reference.sh)
+
+A row of CASES is one adapter over the model of a recorded case. PEFT makes it and saves it, graft scores with the folder; graft goes on training it where it can
+and saves it, PEFT loads that folder without complaint. The logits of both must be equal each time. Exit status 77 where torch and peft are not installed.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+
+try:
+    import torch
+    from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+except ImportError as missing:
+    print(f"SKIP: {missing}")
+    sys.exit(77)
+
+RECORDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "records")
+TOLERANCE = 2e-5  # of the largest logit
+
+# name: the model's case, the configuration, and a YAML section for graft to train the same method from its own start
+CASES = {
+    "lora": ("llama_mha", LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False), "{peft_type: LORA, r: 4, init_lora_weights: false}"),
+    "prefix": ("llama_mha", PrefixTuningConfig(num_virtual_tokens=5), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}"),
+    "prefix, grouped heads and window": ("mistral_window", PrefixTuningConfig(num_virtual_tokens=9), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 9}"),
+    "prefix, zero": ("llama_gqa_tied", PrefixTuningConfig(num_virtual_tokens=4, init_weights="zero"),
+                     "{peft_type: PREFIX_TUNING, num_virtual_tokens: 4, init_weights: zero}"),
+    "prefix_projection": ("llama_gqa_tied", PrefixTuningConfig(num_virtual_tokens=3, prefix_projection=True, encoder_hidden_size=9),
+                          "{peft_type: PREFIX_TUNING, num_virtual_tokens: 3, prefix_projection: true, encoder_hidden_size: 9}"),
+    "prompt": ("llama_mha", PromptTuningConfig(num_virtual_tokens=6), "{peft_type: PROMPT_TUNING, num_virtual_tokens: 6}"),
+    "prompt, SAMPLE_VOCAB": ("qwen2_tied", PromptTuningConfig(num_virtual_tokens=2, prompt_tuning_init="SAMPLE_VOCAB"),
+                             "{peft_type: PROMPT_TUNING, num_virtual_tokens: 2, prompt_tuning_init: SAMPLE_VOCAB}"),
+    "p-tuning, MLP": ("mistral_window", PromptEncoderConfig(num_virtual_tokens=4, encoder_hidden_size=7),
+                      "{peft_type: P_TUNING, num_virtual_tokens: 4, encoder_hidden_size: 7}"),
+    "p-tuning, LSTM": ("llama_gqa_tied",
+                       PromptEncoderConfig(num_virtual_tokens=4, encoder_reparameterization_type="LSTM", encoder_hidden_size=5, encoder_dropout=0.1),
+                       "{peft_type: P_TUNING, num_virtual_tokens: 4, encoder_reparameterization_type: LSTM, encoder_hidden_size: 5, encoder_dropout: 0.1}"),
+}
+
+
+def run(*command):
+    done = subprocess.run([*command, "--quiet", "--device", "cpu"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(f"{' '.join(command[1:])}: exit {done.returncode}\n{done.stderr}")
+
+
+def base_of(case):
+    model = AutoModelForCausalLM.from_pretrained(os.path.join(RECORDS, case, "model"), dtype=torch.float32, attn_implementation="eager")
+    model.config.use_cache = False
+    return model
+
+
+def ids_of(case):
+    with open(os.path.join(RECORDS, case, "score.jsonl")) as file:
+        return [json.loads(line)["ids"] for line in file]
+
+
+def peft_logits(model, ids):
+    with torch.no_grad():
+        return [model(input_ids=torch.tensor([one]), use_cache=False).logits[0][-len(one):] for one in ids]
+
+
+def graft_logits(graft, case, adapter, work):
+    out = os.path.join(work, "logits.safetensors")
+    run(graft, "score", "--model", os.path.join(RECORDS, case, "model"), "--adapter", adapter, "--input", os.path.join(RECORDS, case, "score.jsonl"),
+        "--output", os.path.join(work, "score.jsonl"), "--logits", out, "--force")
+    stored = load_file(out)
+    return [stored[f"logits.{i}"] for i in range(len(stored))]
+
+
+def worst(some, others):
+    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(some, others, strict=True))
+
+
+def load_strictly(case, folder):
+    """As a user would, but complaints count."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = PeftModel.from_pretrained(base_of(case), folder).eval()
+    complaints = [str(w.message) for w in caught if "key" in str(w.message) or "config" in str(w.message).lower()]
+    if complaints:
+        raise ValueError(f"PEFT complains: {complaints}")
+    return model
+
+
+def train(graft, case, section, output):
+    config = output + ".yaml"
+    with open(config, "w") as file:
+        file.write(f"model: {{path: {json.dumps(os.path.join(RECORDS, case, 'model'))}, dtype: float32}}\nadapter: {section}\n"
+                   f"data: {{train: [{{path: {json.dumps(os.path.join(RECORDS, case, 'train.jsonl'))}, format: tokens}}], max_length: 64, over_length: error}}\n"
+                   f"training: {{output_dir: {json.dumps(output)}, max_steps: 3, batch_size: 4, learning_rate: 1.0e-2}}\n")
+    run(graft, "train", config)
+
+
+def check(graft, name, work):
+    """(error of PEFT's folder in graft, error of graft's folder in PEFT)"""
+    case, config, section = CASES[name]
+    ids, theirs, ours = ids_of(case), os.path.join(work, "theirs"), os.path.join(work, "ours")
+    torch.manual_seed(1)
+    config.task_type = "CAUSAL_LM"
+    model = get_peft_model(base_of(case), config).eval()
+    model.save_pretrained(theirs)
+    read = worst(graft_logits(graft, case, theirs, work), peft_logits(model, ids))
+    train(graft, case, section, ours)
+    return read, worst(peft_logits(load_strictly(case, ours), ids), graft_logits(graft, case, ours, work))
+
+
+def main():
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    graft, missed = os.path.abspath(sys.argv[1]), 0
+    print(f"{'largest difference, of the largest logit':44}{'PEFT to graft':>16}{'graft to PEFT':>16}")
+    for name in CASES:
+        with tempfile.TemporaryDirectory() as work:
+            try:
+                errors = check(graft, name, work)
+                missed += not max(errors) <= TOLERANCE
+                print(f"{name:44}" + "".join(f"{error:16.1e}" for error in errors), flush=True)
+            except ValueError as refusal:
+                missed += 1
+                print(f"{name:44}  FAILED: {refusal}", flush=True)
+    print(f"{len(CASES)} cases, {missed} over {TOLERANCE:g} or failed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
