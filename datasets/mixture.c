@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Positions of sequences + 1 by their ids and labels: open addressing, 0 is free. */
+/* Positions of sequences + 1 by their ids: open addressing, 0 is free. */
 struct table {
     const struct sequence *sequence;
     int64_t *slot;
@@ -22,7 +22,7 @@ struct table {
 static size_t hash_of(const struct sequence *sequence)
 {
     uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a over whole ids */
-    for (int64_t t = 0; t < 2 * sequence->count; t++)
+    for (int64_t t = 0; t < sequence->count; t++)
         hash = (hash ^ (uint32_t)sequence->ids[t]) * 0x100000001B3u;
     return (size_t)(hash ^ hash >> 32);
 }
@@ -35,14 +35,20 @@ static struct table table_new(struct arena *arena, const struct sequence *sequen
     return (struct table){ sequence, NEW_ARRAY(arena, room, int64_t), room - 1 };
 }
 
+/* labels[0] trains nothing but behind virtual tokens, so it does not make two sequences different. */
+static bool equal(const struct sequence *a, const struct sequence *b)
+{
+    const size_t ids = (size_t)a->count * sizeof *a->ids, labels = ids ? ids - sizeof *a->labels : 0;
+    return a->count == b->count && memcmp(a->ids, b->ids, ids) == 0 && (labels == 0 || memcmp(a->labels + 1, b->labels + 1, labels) == 0);
+}
+
 /* The slot of an equal sequence, or the free one where it belongs. */
 static int64_t *table_find(const struct table *table, const struct sequence *sequence)
 {
     for (size_t at = hash_of(sequence) & table->mask;; at = (at + 1) & table->mask) {
         if (table->slot[at] == 0)
             return &table->slot[at];
-        const struct sequence *there = &table->sequence[table->slot[at] - 1];
-        if (there->count == sequence->count && memcmp(there->ids, sequence->ids, 2 * (size_t)sequence->count * sizeof *sequence->ids) == 0)
+        if (equal(&table->sequence[table->slot[at] - 1], sequence))
             return &table->slot[at];
     }
 }

@@ -52,7 +52,7 @@ reports() { # reports NAME PATTERN...: data check says each pattern
 }
 claim "data check reports on Dolly" reports dolly '15011 records' 'over_length +[1-9]' 'databricks-dolly-15k.jsonl:[0-9]+'
 config alpaca alpaca alpaca/gumbelsoft_alpaca_data.json
-claim "data check reports on Alpaca" reports alpaca '2000 records' 'empty_response'
+claim "data check reports on Alpaca" reports alpaca '2000 records' 'over_length +[1-9]'
 config gsm8k dolly gsm8k/train.jsonl
 claim "data check says what gsm8k lacks" reports gsm8k "train.jsonl:1: field 'instruction' of format dolly is missing"
 done_claims
