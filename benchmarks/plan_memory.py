@@ -129,7 +129,7 @@ def configuration(work, model, case):
             f"  train: [{{path: {work}/train.jsonl, format: tokens}}]"]
     if evaluation:
         rows.append(f"  eval: [{{path: {work}/eval.jsonl, format: tokens}}]")
-    rows += ["  max_length: 1024", "  over_length: error", "training:", f"  output_dir: {work}/run", "  max_steps: 2", "  batch_size: 4", "  learning_rate: 1.0e-4",
+    rows += ["  max_length: 1024", "  over_length: error", "  accept: [eval_in_train]", "training:", f"  output_dir: {work}/run", "  max_steps: 2", "  batch_size: 4", "  learning_rate: 1.0e-4",
              "  eval_steps: 0"]
     rows += ["  " + row for row in training.split(", ") if row]
     with open(path, "w") as file:
