@@ -12,25 +12,12 @@
  * Source: peft 0.21 tuners/lora/layer.py (reset_lora_parameters, orthogonal_init).
  */
 #include "adapters/lora.h"
+#include "adapters/start.h"
 
 #include "autograd/plan.h"
 #include "common/random.h"
 
 #include <math.h>
-
-static void fill_uniform(float *values, const struct tensor *t, uint64_t seed, double bound)
-{
-    uint64_t stream = random_stream(t->name);
-    for (int64_t i = 0; i < t->rows * t->cols; i++)
-        values[i] = (float)((2.0 * (double)random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
-}
-
-static void fill_normal(float *values, const struct tensor *t, uint64_t seed, double deviation)
-{
-    uint64_t stream = random_stream(t->name);
-    for (int64_t i = 0; i < t->rows * t->cols; i++)
-        values[i] = (float)((double)random_normal(seed, stream, (uint64_t)i) * deviation);
-}
 
 /* q [n, n]: orthonormal rows out of normal ones, by Gram-Schmidt done twice. */
 static void make_orthonormal(double *q, int64_t n, uint64_t seed, uint64_t stream)
@@ -72,51 +59,42 @@ static void fill_half(float *values, const struct tensor *t, const double *q, in
     }
 }
 
-static void start_orthogonal(const struct lora_module *m, float *a, float *b, struct arena *scratch, uint64_t seed)
+static void start_orthogonal(const struct lora_module *m, struct parameters *parameters, uint64_t seed)
 {
-    double *q = arena_array(scratch, (size_t)(m->rank * m->rank), sizeof *q);
+    struct arena *scratch = arena_create_like(parameters->arena);
+    float *a = NEW_ARRAY(scratch, m->a->rows * m->a->cols, float), *b = NEW_ARRAY(scratch, m->b->rows * m->b->cols, float);
+    double *q = NEW_ARRAY(scratch, m->rank * m->rank, double), *normal = NEW_ARRAY(scratch, m->rank, double);
     make_orthonormal(q, m->rank, seed, random_stream(m->site->module));
-    double *normal = arena_array(scratch, (size_t)m->rank, sizeof *normal);
     fill_half(a, m->a, q, m->rank, 0, normal, seed);
     fill_half(b, m->b, q, m->rank, 1, normal, seed);
+    tensor_upload(parameters->device, m->a, a);
+    tensor_upload(parameters->device, m->b, b);
+    arena_destroy(scratch);
 }
 
+/* What is not drawn is zero, as sealed. */
 void lora_start(const struct lora *lora, struct parameters *parameters, enum lora_start start, uint64_t seed)
 {
     for (int i = 0; i < lora->modules; i++) {
         const struct lora_module *m = &lora->module[i];
-        struct arena *scratch = arena_create_like(parameters->arena);
-        float *a = arena_array(scratch, (size_t)(m->a->rows * m->a->cols), sizeof *a);
-        float *b = arena_array(scratch, (size_t)(m->b->rows * m->b->cols), sizeof *b);
         if (start == START_ORTHOGONAL)
-            start_orthogonal(m, a, b, scratch, seed);
+            start_orthogonal(m, parameters, seed);
         else if (start == START_GAUSSIAN)
-            fill_normal(a, m->a, seed, 1 / (double)m->rank);
+            start_normal(parameters, m->a, seed, 1 / (double)m->rank);
         else
-            fill_uniform(a, m->a, seed, 1 / sqrt((double)m->site->in));
+            start_uniform(parameters, m->a, seed, 1 / sqrt((double)m->site->in));
         if (start == START_RANDOM)
-            fill_uniform(b, m->b, seed, 1 / sqrt((double)m->rank));
-        if (start == START_RANDOM && m->bias) {
-            float *bias = arena_array(scratch, (size_t)m->bias->cols, sizeof *bias);
-            fill_uniform(bias, m->bias, seed, 1 / sqrt((double)m->rank));
-            tensor_upload(parameters->device, m->bias, bias);
-        }
-        tensor_upload(parameters->device, m->a, a);
-        tensor_upload(parameters->device, m->b, b);
-        arena_destroy(scratch);
+            start_uniform(parameters, m->b, seed, 1 / sqrt((double)m->rank));
+        if (start == START_RANDOM && m->bias)
+            start_uniform(parameters, m->bias, seed, 1 / sqrt((double)m->rank));
     }
 }
 
 void embedding_start(const struct lora_module *m, struct parameters *parameters, enum lora_start start, uint64_t seed)
 {
-    struct arena *scratch = arena_create_like(parameters->arena);
-    float *a = arena_array(scratch, (size_t)(m->a->rows * m->a->cols), sizeof *a), *b = arena_array(scratch, (size_t)(m->b->rows * m->b->cols), sizeof *b);
     if (start == START_RANDOM)
-        fill_normal(a, m->a, seed, 1);
-    fill_normal(b, m->b, seed, 1);
-    tensor_upload(parameters->device, m->a, a);
-    tensor_upload(parameters->device, m->b, b);
-    arena_destroy(scratch);
+        start_normal(parameters, m->a, seed, 1);
+    start_normal(parameters, m->b, seed, 1);
 }
 
 static enum status start_magnitude(const struct lora_module *m, struct parameters *parameters, struct tensor *w, struct arena *scratch, struct error *err)

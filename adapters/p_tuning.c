@@ -5,6 +5,7 @@
  *
  * Source: Liu et al. 2021, "GPT Understands, Too"; peft 0.21 tuners/p_tuning.
  */
+#include "adapters/start.h"
 #include "adapters/virtual_tokens.h"
 
 #include <math.h>
@@ -140,13 +141,13 @@ static enum status initialise(struct adapter *adapter, const struct model *model
     const struct p_tuning *t = adapter->state;
     (void)model;
     (void)err;
-    virtual_start_normal(adapter, t->embedding, seed);
+    start_normal(adapter->parameters, t->embedding, seed, 1);
     for (int64_t i = 0; i < t->layers; i++)
         for (int direction = 0; direction < 2; direction++) {
             const struct lstm_weights w = t->lstm[i][direction];
             struct tensor *const all[] = { w.w_ih, w.w_hh, w.b_ih, w.b_hh };
             for (size_t k = 0; k < COUNT(all); k++)
-                virtual_start_uniform(adapter, all[k], 1 / sqrt((double)w.w_hh->cols), seed);
+                start_uniform(adapter->parameters, all[k], seed, 1 / sqrt((double)w.w_hh->cols));
         }
     for (int i = 0; i < t->denses; i++)
         virtual_start_dense(adapter, t->dense[i], seed);

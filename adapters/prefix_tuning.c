@@ -7,6 +7,7 @@
  * tuners/prefix_tuning.
  */
 #include "adapters/prefix_text.h"
+#include "adapters/start.h"
 
 struct prefix_settings {
     struct virtual_settings shape;
@@ -110,7 +111,7 @@ static enum status initialise(struct adapter *adapter, const struct model *model
     if (t->text)
         return prefix_of_text(adapter, t->embedding, model, t->text, err);
     if (t->last.w || !zero)
-        virtual_start_normal(adapter, t->embedding, seed);
+        start_normal(adapter->parameters, t->embedding, seed, 1);
     if (t->last.w) {
         virtual_start_dense(adapter, t->first, seed);
         if (!zero)

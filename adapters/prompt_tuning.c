@@ -3,6 +3,7 @@
  * They have no ids of their own: ids behind the vocabulary name them. Source: Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning";
  * peft 0.21 tuners/prompt_tuning.
  */
+#include "adapters/start.h"
 #include "adapters/virtual_tokens.h"
 
 #include "autograd/cpu/rows.h"
@@ -91,7 +92,7 @@ static enum status initialise(struct adapter *adapter, const struct model *model
     const struct prompt_settings *set = adapter->settings;
     (void)err;
     if (set->init == INIT_RANDOM)
-        virtual_start_normal(adapter, ((const struct prompt_tuning *)adapter->state)->rows, seed);
+        start_normal(adapter->parameters, ((const struct prompt_tuning *)adapter->state)->rows, seed, 1);
     else
         start_from_tokens(adapter, model, seed);
     return OK;

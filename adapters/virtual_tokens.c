@@ -1,7 +1,7 @@
 /* What prefix tuning, prompt tuning and p-tuning have in common. */
 #include "adapters/virtual_tokens.h"
+#include "adapters/start.h"
 
-#include "common/random.h"
 #include "tokenizer/tokenizer.h"
 
 #include <inttypes.h>
@@ -57,33 +57,11 @@ struct tensor *virtual_layer(struct graph *g, struct tensor *x, struct dense lay
     return linear(g, x, layer.w, layer.b, NULL, 1);
 }
 
-void virtual_start_normal(const struct adapter *adapter, struct tensor *t, uint64_t seed)
-{
-    struct arena *scratch = arena_create_like(adapter->parameters->arena);
-    const uint64_t stream = random_stream(t->name);
-    float *values = NEW_ARRAY(scratch, t->rows * t->cols, float);
-    for (int64_t i = 0; i < t->rows * t->cols; i++)
-        values[i] = random_normal(seed, stream, (uint64_t)i);
-    tensor_upload(adapter->parameters->device, t, values);
-    arena_destroy(scratch);
-}
-
-void virtual_start_uniform(const struct adapter *adapter, struct tensor *t, double bound, uint64_t seed)
-{
-    struct arena *scratch = arena_create_like(adapter->parameters->arena);
-    const uint64_t stream = random_stream(t->name);
-    float *values = NEW_ARRAY(scratch, t->rows * t->cols, float);
-    for (int64_t i = 0; i < t->rows * t->cols; i++)
-        values[i] = (float)((2.0 * (double)random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
-    tensor_upload(adapter->parameters->device, t, values);
-    arena_destroy(scratch);
-}
-
 void virtual_start_dense(const struct adapter *adapter, struct dense layer, uint64_t seed)
 {
     const double bound = 1 / sqrt((double)layer.w->cols);
-    virtual_start_uniform(adapter, layer.w, bound, seed);
-    virtual_start_uniform(adapter, layer.b, bound, seed);
+    start_uniform(adapter->parameters, layer.w, seed, bound);
+    start_uniform(adapter->parameters, layer.b, seed, bound);
 }
 
 /* Ids of the text, cut or repeated to `tokens`. */

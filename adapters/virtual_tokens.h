@@ -42,10 +42,7 @@ bool virtual_encodes(struct adapter *adapter, bool encoder);
 struct dense virtual_dense(struct adapter *adapter, const char *name, int64_t out, int64_t in);
 struct tensor *virtual_layer(struct graph *g, struct tensor *x, struct dense layer);
 
-/* Starts as PyTorch's: N(0, 1), or uniform within +-bound. Streams are named by the parameter. */
-void virtual_start_normal(const struct adapter *adapter, struct tensor *t, uint64_t seed);
-void virtual_start_uniform(const struct adapter *adapter, struct tensor *t, double bound, uint64_t seed);
-/* nn.Linear: weight and bias within 1 / sqrt(in). */
+/* Starts as PyTorch's nn.Linear: weight and bias within 1 / sqrt(in). */
 void virtual_start_dense(const struct adapter *adapter, struct dense layer, uint64_t seed);
 
 /* Exactly `tokens` ids of a text, special tokens of the tokenizer included, repeated or cut. Errors: BAD_CONFIG naming `setting`, those of the tokenizer. */

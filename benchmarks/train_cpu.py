@@ -6,7 +6,9 @@ table: real tokens per second (padding does not count; the first step is not tim
 the start of the program to the end of its first step; and the first losses, which must agree. Takes every option of
 peft_cpu_baseline.py and those below; run it through train_cpu.sh, which finds the programs.
 
-    train_cpu.py --graft PROGRAM --python PROGRAM [--repeat N] [options of peft_cpu_baseline.py]
+    train_cpu.py --graft PROGRAM --python PROGRAM [--repeat N] [--method NAME ..] [options of peft_cpu_baseline.py]
+
+With --method: graft's other adapters beside graft's own LoRA instead, on the same model and batches; PEFT does not run.
 """
 import argparse
 import json
@@ -24,6 +26,14 @@ sys.dont_write_bytecode = True
 import peft_cpu_baseline  # noqa: E402  (its options; torch is imported only when it trains)
 
 BASELINE = os.path.join(HERE, "peft_cpu_baseline.py")
+METHODS = {  # the adapter's section; an encoder is as wide as the model, PEFT's default
+    "lora": "peft_type: LORA, r: 16, lora_alpha: 32, target_modules: all-linear",
+    "prefix": "peft_type: PREFIX_TUNING, num_virtual_tokens: 20",
+    "prefix_projection": "peft_type: PREFIX_TUNING, num_virtual_tokens: 20, prefix_projection: true",
+    "prompt": "peft_type: PROMPT_TUNING, num_virtual_tokens: 20",
+    "p_mlp": "peft_type: P_TUNING, num_virtual_tokens: 20, encoder_reparameterization_type: MLP",
+    "p_lstm": "peft_type: P_TUNING, num_virtual_tokens: 20, encoder_reparameterization_type: LSTM",
+}
 
 
 def run(command, first_line_of=None):
@@ -46,11 +56,11 @@ def run(command, first_line_of=None):
         return out.read().decode(), usage.ru_maxrss / 1024, first
 
 
-def configuration(folder, options):
+def configuration(folder, options, method):
     """graft's YAML for the work in folder; torch's AdamW decays by 0.01 unless told otherwise."""
     return f"""\
 model: {{path: model, dtype: {options.dtype}}}
-adapter: {{peft_type: LORA, r: 16, lora_alpha: 32, target_modules: all-linear}}
+adapter: {{{METHODS[method]}}}
 data:
   train: [{{path: batches.jsonl, format: tokens}}]
   max_length: {options.max_length}
@@ -68,13 +78,13 @@ training:
 """
 
 
-def train_with_graft(program, folder, options):
+def train_with_graft(program, folder, options, method="lora"):
     """The baseline's fields, measured on graft."""
     with open(os.path.join(folder, "batches.jsonl")) as file:
         lengths = [len(json.loads(line)["ids"]) for line in file]
     tokens = [sum(lengths[i:i + options.batch]) for i in range(0, len(lengths), options.batch)]
     with open(os.path.join(folder, "run.yaml"), "w") as file:
-        file.write(configuration(folder, options))
+        file.write(configuration(folder, options, method))
     metrics = os.path.join(folder, "run", "metrics.jsonl")
     _, peak, first = run([program, "train", os.path.join(folder, "run.yaml"), "--device", "cpu", "--threads", str(options.threads), "--force"], metrics)
     with open(metrics) as file:
@@ -95,13 +105,21 @@ def processor():
     return f"{fields.get('Model name', platform.machine()).strip()} ({', '.join(named)})"
 
 
-def report(options, graft, peft):
-    """The table; each side is a list of runs, and the middle one counts."""
-    middle = lambda runs, field: statistics.median(r[field] for r in runs)
+def middle(runs, field):
+    return statistics.median(r[field] for r in runs)
+
+
+def heading(options, runs, adapter):
+    """What was trained, where and when."""
     shape = f"{options.shape}, {options.dtype}, {options.steps} steps of {options.batch} sequences"
     lengths = f"all of {options.max_length} tokens" if options.full_length else f"Dolly's lengths up to {options.max_length} tokens"
-    print(f"{shape}; {lengths}, {options.trained_share:.0%} of each trained; LoRA r16 on all linear layers\n")
-    print(f"{processor()}, {options.threads} threads; {platform.system()} {platform.release()}; {time.strftime('%Y-%m-%d')}; middle of {len(graft)}\n")
+    print(f"{shape}; {lengths}, {options.trained_share:.0%} of each trained; {adapter}\n")
+    print(f"{processor()}, {options.threads} threads; {platform.system()} {platform.release()}; {time.strftime('%Y-%m-%d')}; middle of {runs}\n")
+
+
+def report(options, graft, peft):
+    """The table; each side is a list of runs, and the middle one counts."""
+    heading(options, len(graft), "LoRA r16 on all linear layers")
     print(f"graft: {graft[0]['versions']}; baseline: {peft[0]['versions']}\n")
     print("| | graft | PyTorch + PEFT | ratio |\n|---|---|---|---|")
     rows = (("real tokens/s", "tokens_per_second", 1), ("peak resident MiB", "peak_mib", 0),
@@ -113,16 +131,32 @@ def report(options, graft, peft):
     print(f"\nThe baseline computes {middle(peft, 'padded_tokens_per_second'):.1f} tokens/s with padding, {middle(peft, 'padding'):.0%} of them padding.")
 
 
+def compare_methods(options, program, folder, methods, repeat):
+    """A row per method, LoRA's first; the methods take turns."""
+    runs = {method: [] for method in ["lora", *methods]}
+    for _ in range(repeat):
+        for method in runs:
+            runs[method].append(train_with_graft(program, folder, options, method))
+    heading(options, repeat, "adapters of graft, LoRA r16 on all linear layers")
+    print(f"{runs['lora'][0]['versions']}\n\n| method | real tokens/s | time of a step, LoRA's = 1 | peak resident MiB |\n|---|---|---|---|")
+    for method, of_method in runs.items():
+        rate = middle(of_method, "tokens_per_second")
+        print(f"| {method} | {rate:.1f} | {middle(runs['lora'], 'tokens_per_second') / rate:.2f} | {middle(of_method, 'peak_mib'):.0f} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graft", required=True)
     parser.add_argument("--python", required=True, help="with torch, transformers and peft")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each side, taking turns; the median counts")
+    parser.add_argument("--method", action="append", choices=METHODS, help="may be repeated")
     mine, others = parser.parse_known_args()
     options = peft_cpu_baseline.options_of(others)
     graft, peft = [], []
     with tempfile.TemporaryDirectory() as folder:
         run([mine.python, BASELINE, *others, "--write", folder])
+        if mine.method:
+            return compare_methods(options, os.path.abspath(mine.graft), folder, mine.method, mine.repeat)
         for _ in range(mine.repeat):
             peft.append(json.loads(run([mine.python, BASELINE, *others])[0].splitlines()[-1]))
             graft.append(train_with_graft(os.path.abspath(mine.graft), folder, options))
