@@ -38,7 +38,9 @@ static const struct setting settings[] = {
       .offset = offsetof(struct prefix_settings, init_weights),
       .fallback = "random",
       .choices = inits,
-      .help = "zero: keys and values of 0 at the start, which only take attention away; random is what PEFT does without this setting" },
+      .help =
+          "zero: keys and values of 0 at the start, which only take attention away; without prefix_projection all rows then stay equal, as if there were one; "
+          "random is what PEFT does without this setting" },
     { .name = "prefix_init_text",
       .type = SETTING_TEXT,
       .offset = offsetof(struct prefix_settings, text),

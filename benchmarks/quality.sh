@@ -2,9 +2,9 @@
 # What an adapter learns, and how long it takes: the embedded question task (or any base and files of that form), several seeds, as a Markdown table.
 #
 #   benchmarks/quality.sh [--method lora] [--base DIR --train FILE --test FILE] [--steps 600] [--seeds "1 2 3"] [--threads 1] [--peft SCRIPT]
-#                         [--settings "training.learning_rate=1.0e-2 .."]
+#                         [--set training.learning_rate=1.0e-2 ..]
 #
-# --method is a row of `methods` below; --settings changes any setting of graft's side after it. --peft SCRIPT runs PEFT's side too: a program that takes --method NAME --lr RATE --steps N
+# --method is a row of `methods` below; --set changes any setting of graft's side and may be repeated. --peft SCRIPT runs PEFT's side too: a program that takes --method NAME --lr RATE --steps N
 # --seed N --base --train --test --threads and prints one JSON line with exact_match, heldout_loss and train_s (PYTHON names its interpreter, default: what run_scripts/setup_reference.sh made).
 # GRAFT names the program (default: build/graft). Keep the machine otherwise idle.
 set -euo pipefail
@@ -12,10 +12,11 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 graft=${GRAFT:-$root/build/graft}
 python=${PYTHON:-$root/.venv-reference/bin/python}
 base=$root/examples/base train=$root/examples/tiny_world/train.jsonl test=$root/examples/tiny_world/eval.jsonl steps=600 seeds="1 2 3" threads=1 peft=
-method=lora settings=
+method=lora settings=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --method | --base | --train | --test | --steps | --seeds | --threads | --peft | --settings) printf -v "${1#--}" %s "$2" ;;
+    --method | --base | --train | --test | --steps | --seeds | --threads | --peft) printf -v "${1#--}" %s "$2" ;;
+    --set) settings+=("$2") ;;
     *)
         echo "quality.sh: unknown option $1" >&2
         exit 2
@@ -53,9 +54,8 @@ data:
   over_length: error
 training: {output_dir: $work/run, max_steps: $steps, batch_size: 16, learning_rate: $rate, lr_scheduler_type: cosine, warmup_ratio: 0.05, seed: $seed}
 YAML
-    # shellcheck disable=SC2086
-    "$graft" train "$work/run.yaml" --force --quiet --threads "$threads" $settings >/dev/null
-    "$graft" evaluate --model "$base" --adapter "$work/run" --data "$test" --format dolly --template-prompt "$prompt" --template-response " {response}" --output "$work/result.json" --force --quiet >/dev/null
+    "$graft" train "$work/run.yaml" --force --quiet --threads "$threads" "${settings[@]}" >/dev/null
+    "$graft" evaluate --model "$base" --adapter "$work/run" --data "$test" --format dolly --template-prompt "$prompt" --template-response " {response}" --output "$work/result.json" --threads "$threads" --force --quiet >/dev/null
     : >"$work/peft.json"
     [ -z "$peft" ] || "$python" "$peft" --method "$peft_method" --lr "$rate" --steps "$steps" --seed "$seed" --base "$base" --train "$train" --test "$test" --threads "$threads" 2>/dev/null | tail -n 1 >"$work/peft.json"
     python3 - "$seed" "$work" <<'PY'
