@@ -24,16 +24,19 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
-# The method, its name for SCRIPT, its learning rate, its section of the configuration.
-methods='
+task="Read the story and answer the question about it with a few words from the story."
+# The method, its name for SCRIPT (-: PEFT has no such start), its learning rate, its section of the configuration.
+methods="
 lora              lora          5.0e-3 {peft_type: LORA, r: 8, lora_alpha: 16, target_modules: all-linear}
 prefix            prefix        1.0e-1 {peft_type: PREFIX_TUNING, num_virtual_tokens: 16}
+prefix_text       -             1.0e-1 {peft_type: PREFIX_TUNING, num_virtual_tokens: 16, prefix_init_text: '$task'}
 prefix_projection prefix_proj   3.0e-3 {peft_type: PREFIX_TUNING, num_virtual_tokens: 16, prefix_projection: true, encoder_hidden_size: 128}
 prompt_random     prompt_random 1.0e-1 {peft_type: PROMPT_TUNING, num_virtual_tokens: 16, prompt_tuning_init: RANDOM}
 prompt_vocab      prompt_vocab  1.0e-1 {peft_type: PROMPT_TUNING, num_virtual_tokens: 16, prompt_tuning_init: SAMPLE_VOCAB}
+prompt_text       prompt_text   1.0e-1 {peft_type: PROMPT_TUNING, num_virtual_tokens: 16, prompt_tuning_init: TEXT, prompt_tuning_init_text: '$task'}
 p_mlp             ptuning_mlp   1.0e-2 {peft_type: P_TUNING, num_virtual_tokens: 16, encoder_reparameterization_type: MLP, encoder_hidden_size: 128}
 p_lstm            ptuning_lstm  1.0e-2 {peft_type: P_TUNING, num_virtual_tokens: 16, encoder_reparameterization_type: LSTM, encoder_hidden_size: 128}
-'
+"
 read -r _ peft_method rate adapter < <(grep "^$method " <<<"$methods") || {
     echo "quality.sh: no method $method; there are$(awk 'NF {printf " %s", $1}' <<<"$methods")" >&2
     exit 2
@@ -57,7 +60,7 @@ YAML
     "$graft" train "$work/run.yaml" --force --quiet --threads "$threads" "${settings[@]}" >/dev/null
     "$graft" evaluate --model "$base" --adapter "$work/run" --data "$test" --format dolly --template-prompt "$prompt" --template-response " {response}" --output "$work/result.json" --threads "$threads" --force --quiet >/dev/null
     : >"$work/peft.json"
-    [ -z "$peft" ] || "$python" "$peft" --method "$peft_method" --lr "$rate" --steps "$steps" --seed "$seed" --base "$base" --train "$train" --test "$test" --threads "$threads" 2>/dev/null | tail -n 1 >"$work/peft.json"
+    [ -z "$peft" ] || [ "$peft_method" = - ] || "$python" "$peft" --method "$peft_method" --lr "$rate" --steps "$steps" --seed "$seed" --base "$base" --train "$train" --test "$test" --threads "$threads" 2>/dev/null | tail -n 1 >"$work/peft.json"
     python3 - "$seed" "$work" <<'PY'
 import json, os, sys
 seed, work = sys.argv[1:]
