@@ -217,5 +217,6 @@ const struct adapter_kind adapter_lora = {
     .along = lora_along,
     .rename = lora_rename,
     .fold = lora_fold,
+    .fold_check = lora_fold_check,
     .agree = agree,
 };

@@ -54,6 +54,7 @@ const char *lora_rename(const struct adapter *adapter, struct arena *arena, cons
 void lora_start(const struct lora *lora, struct parameters *parameters, enum lora_start start, uint64_t seed);
 /* The row `fold` of struct adapter_kind. */
 bool lora_fold(const struct adapter *adapter, const struct tensor *frozen, const char *name, int64_t first, int64_t rows, float *values);
+enum status lora_fold_check(const struct adapter *adapter, const struct model *model, struct error *err);
 /* The same for a LoRA on the embedding. */
 void embedding_start(const struct lora_module *m, struct parameters *parameters, enum lora_start start, uint64_t seed);
 /* Fills the magnitudes: the norms of the rows of W + s B A as A and B stand. Errors: NO_MEMORY, LIBRARY. */

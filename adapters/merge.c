@@ -51,13 +51,18 @@ static int fineness(const char *dtype)
     return i;
 }
 
+static bool folds(const struct merging *m, const struct tensor *frozen, const char *name)
+{
+    return m->adapter->kind->fold(m->adapter, frozen, name, 0, 0, NULL);
+}
+
 static void add_piece(struct merging *m, const char *name, const struct tensor *frozen, const struct safetensor *stored)
 {
     struct piece *piece = &m->piece[m->pieces++];
     *piece = (struct piece){ .name = name, .frozen = frozen, .stored = stored, .dtype = stored->dtype };
     if (frozen && m->settings->dtype)
         piece->dtype = m->settings->dtype;
-    piece->touched = frozen && m->adapter->kind->fold(m->adapter, frozen, name, 0, 0, NULL);
+    piece->touched = frozen && folds(m, frozen, name);
     piece->bytes = stored->bytes / (uint64_t)safetensors_dtype_bytes(stored->dtype) * (uint64_t)safetensors_dtype_bytes(piece->dtype);
     m->result->tensors++;
     m->result->changed += piece->touched;
@@ -74,6 +79,36 @@ static bool is_source(const struct model *model, const struct safetensor *stored
     return false;
 }
 
+/* Rows [first, first + rows) with the adapter in them, f32. */
+static void fold_rows(const struct merging *m, const struct tensor *frozen, const char *name, const struct safetensor *stored, int64_t first, int64_t rows,
+                      float *values, void *unaligned)
+{
+    const enum dtype from = dtypes[fineness(stored->dtype)].dtype;
+    const int64_t count = rows * frozen->cols;
+    const char *at = (const char *)stored->data + (size_t)(first * frozen->cols) * dtype_bytes(from);
+    memcpy(unaligned, at, (size_t)count * dtype_bytes(from)); /* the file need not be aligned */
+    widen(values, unaligned, from, count);
+    m->adapter->kind->fold(m->adapter, frozen, name, first, rows, values);
+    map_forget(at, (size_t)count * dtype_bytes(from));
+}
+
+/* Whether the head of a tied model still equals its embedding once both are folded. */
+static bool tie_holds(const struct merging *m, const char *head, const struct safetensor *stored)
+{
+    const struct tensor *embed = m->model->embed;
+    bool equal = true;
+    struct arena *scratch = arena_create_like(m->arena);
+    float *one = NEW_ARRAY(scratch, embed->cols, float), *other = NEW_ARRAY(scratch, embed->cols, float);
+    void *room = NEW_ARRAY(scratch, embed->cols, float);
+    for (int64_t r = 0; r < embed->rows && equal && (folds(m, embed, embed->name) || folds(m, embed, head)); r++) {
+        fold_rows(m, embed, embed->name, stored, r, 1, one, room);
+        fold_rows(m, embed, head, stored, r, 1, other, room);
+        equal = memcmp(one, other, (size_t)embed->cols * sizeof *one) == 0;
+    }
+    arena_destroy(scratch);
+    return equal;
+}
+
 /* The model's tensors under the names of the live model, then what else the files hold. */
 static void list_pieces(struct merging *m)
 {
@@ -84,9 +119,9 @@ static void list_pieces(struct merging *m)
     for (int f = 0; f < model->files.files; f++)
         most += model->files.file[f].count;
     m->piece = NEW_ARRAY(m->arena, most, struct piece);
-    m->result->untied = tied && (m->adapter->kind->fold(m->adapter, model->embed, model->embed->name, 0, 0, NULL) ||
-                                 m->adapter->kind->fold(m->adapter, model->embed, head, 0, 0, NULL));
     for (int i = 0; i < model->tensors; i++) {
+        if (tied && model->tensor[i] == model->embed)
+            m->result->untied = !tie_holds(m, head, model_stored(model, i));
         add_piece(m, model->tensor[i]->name, model->tensor[i], model_stored(model, i));
         if (model->tensor[i] == model->embed && m->result->untied)
             add_piece(m, head, model->embed, model_stored(model, i));
@@ -241,16 +276,13 @@ static enum status fold_piece(struct merging *m, struct output *out, const struc
 {
     enum { VALUES = 1 << 20 };
     const int64_t cols = piece->frozen->cols, most = cols < VALUES ? VALUES / cols : 1;
-    const enum dtype from = dtypes[fineness(piece->stored->dtype)].dtype, to = dtypes[fineness(piece->dtype)].dtype;
+    const enum dtype to = dtypes[fineness(piece->dtype)].dtype;
     struct arena *scratch = arena_create_like(m->arena);
     float *values = NEW_ARRAY(scratch, most * cols, float), *stored = NEW_ARRAY(scratch, most * cols, float);
     enum status status = OK;
     for (int64_t first = 0; first < piece->frozen->rows && status == OK; first += most) {
         const int64_t rows = piece->frozen->rows - first < most ? piece->frozen->rows - first : most, count = rows * cols;
-        const char *at = (const char *)piece->stored->data + (size_t)(first * cols) * dtype_bytes(from);
-        memcpy(stored, at, (size_t)count * dtype_bytes(from)); /* the file need not be aligned */
-        widen(values, stored, from, count);
-        m->adapter->kind->fold(m->adapter, piece->frozen, piece->name, first, rows, values);
+        fold_rows(m, piece->frozen, piece->name, piece->stored, first, rows, values, stored);
         narrow(stored, values, to, count);
         output_write(out, stored, (size_t)count * dtype_bytes(to));
         widen(values, stored, to, count);
@@ -258,7 +290,6 @@ static enum status fold_piece(struct merging *m, struct output *out, const struc
             if (!isfinite(values[i]))
                 status = fail_with(m->err, BAD_FILE, "tensor '%s': row %" PRId64 " is not finite as %s",
                                    "merge with --dtype float32 or bfloat16, or check the weights", piece->name, first + i / cols, dtype_name(to));
-        map_forget(at, (size_t)count * dtype_bytes(from));
     }
     arena_destroy(scratch);
     return status;
@@ -344,6 +375,8 @@ enum status merge_write(const struct adapter *adapter, struct arena *arena, cons
     if (!adapter->kind->fold)
         return fail_with(err, BAD_FILE, "%s: an adapter of type %s cannot be merged: it changes more than weights",
                          "give it to generate, evaluate and score with --adapter", adapter->init_from, adapter->kind->peft_type);
+    if (adapter->kind->fold_check)
+        TRY(adapter->kind->fold_check(adapter, model, err));
     TRY(list_files(arena, model->config.folder, &name, &count, err));
     TRY(folder_make(settings->folder, err));
     struct merging m = { .adapter = adapter, .model = model, .settings = settings, .arena = arena, .result = result, .err = err };
