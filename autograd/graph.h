@@ -35,6 +35,7 @@ union op_params {
     float probability;          /* dropout */
     enum activation activation; /* gated, activation */
     int64_t from;               /* take_columns */
+    int number;                 /* choose_rows */
     struct heads heads;         /* attention, rope (window and scale unused there) */
     struct {
         struct dynamic_rope dynamic;

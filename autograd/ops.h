@@ -17,12 +17,15 @@ struct tensor *take_rows(struct graph *g, struct tensor *x, struct tensor *index
 /* y = columns [from, from + width) of x. x [rows, cols]. */
 struct tensor *take_columns(struct graph *g, struct tensor *x, int64_t from, int64_t width);
 
-/* y[i] = column ids[i] of the table. ids I32 [rows, 1], table f32 [width, vocab]; y [rows, width] of dtype `dtype`. */
+/* y[i] = column ids[i] of the table, 0 for ids behind it. ids I32 [rows, 1], table f32 [width, vocab]; y [rows, width] of dtype `dtype`. */
 struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, enum dtype dtype);
 
 /* y[i] = taken[place[id]] where that is a row of it, else x[i]; id = ids[i], or i itself where ids is NULL. x [rows, width], ids I32 [rows, 1], place I32
  * [vocab, 1] (-1: none), taken f32 [n, width]. */
 struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken);
+
+/* y[i] = mine[i] where choice[i] == number, else others[i]; both [rows, width] of one dtype, choice I32 [rows, 1]. Without gradients. */
+struct tensor *choose_rows(struct graph *g, struct tensor *others, struct tensor *mine, struct tensor *choice, int number);
 
 /* y = w * x / rms(x). w [1, width] f32 or compute dtype. */
 struct tensor *rmsnorm(struct graph *g, struct tensor *x, struct tensor *w, float eps);
@@ -97,7 +100,8 @@ void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct te
 /* t [rows, cols] set to a value (the root of backward). */
 struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);
 
-extern const struct op op_embed, op_embed_columns, op_take_rows, op_take_columns, op_replace_rows, op_rmsnorm, op_linear, op_scale_columns, op_row_norms,
-    op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares, op_adamw, op_fill, op_activation, op_lstm;
+extern const struct op op_embed, op_embed_columns, op_take_rows, op_take_columns, op_replace_rows, op_choose_rows, op_rmsnorm, op_linear, op_scale_columns,
+    op_row_norms, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares, op_adamw, op_fill,
+    op_activation, op_lstm;
 
 #endif

@@ -90,7 +90,7 @@ static enum status describe(const struct opened *opened, const struct evaluate_o
     json_object_set_new(json, "adapters", adapters);
     for (int i = 0; i < opened->adapters; i++) {
         TRY(adapter_hash(opened->adapter[i], hex, err));
-        json_array_append_new(adapters, json_pack("{s:s, s:s}", "path", o->model.adapter.item[i], "hash", hex));
+        json_array_append_new(adapters, json_pack("{s:s, s:s}", "path", opened->adapter[i]->init_from, "hash", hex));
     }
     return OK;
 }

@@ -1,6 +1,6 @@
 /* graft generate: continue prompts; text streams to a terminal as it is made. */
+#include "cli/choices.h"
 #include "cli/commands.h"
-#include "cli/opened.h"
 #include "common/files.h"
 #include "inference/generate.h"
 #include "tokenizer/chat_template.h"
@@ -24,7 +24,8 @@ struct generate_options {
 static const struct option generate_rows[] = {
     MODEL_OPTIONS(struct generate_options),
     { "prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "the text to continue" },
-    { "input", OPTION_TEXT, AT(input), "IN.jsonl", NULL, 0, 0, "lines of {\"prompt\": \"..\"}, {\"messages\": [..]} or {\"ids\": [..]}" },
+    { "input", OPTION_TEXT, AT(input), "IN.jsonl", NULL, 0, 0,
+      "lines of {\"prompt\": \"..\"}, {\"messages\": [..]} or {\"ids\": [..]}; \"adapter\" may choose: a name, a list, or null" },
     { "output", OPTION_TEXT, AT(output), "OUT.jsonl", NULL, 0, 0, "lines of {\"text\", \"ids\", \"finish_reason\"}; stdout if absent" },
     { "max-new-tokens", OPTION_INT, AT(max_new_tokens), "N", "128", 0, 1 << 20, "longest answer" },
     { "temperature", OPTION_REAL, AT(temperature), "T", "0", 0, 100, "0 is greedy" },
@@ -49,6 +50,8 @@ struct growing {
 
 struct talk {
     struct opened *opened;
+    struct choices choices;
+    int choice; /* of adapters, of the line that is being read */
     const struct generate_options *options;
     struct chat_template *chat_template; /* read when first needed */
     struct prompt *prompt;
@@ -68,7 +71,7 @@ static void add_prompt(struct talk *talk, int32_t *ids, int64_t count)
         talk->room = talk->room ? 2 * talk->room : 64;
         talk->prompt = arena_grow(arena, talk->prompt, (size_t)talk->count, (size_t)talk->room, sizeof *talk->prompt);
     }
-    talk->prompt[talk->count++] = (struct prompt){ ids, count, talk->options->max_new_tokens };
+    talk->prompt[talk->count++] = (struct prompt){ ids, count, talk->options->max_new_tokens, talk->choice };
 }
 
 /* special: the tokenizer adds its own tokens (a chat template has printed them). */
@@ -122,6 +125,7 @@ static enum status read_prompt(struct talk *talk, const json_t *json, const char
     int64_t count = 0;
     if (!json_is_object(json))
         return fail_with(err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
+    TRY(choices_read(&talk->choices, json, where, &talk->choice, err));
     TRY(json_get_text(json, where, "prompt", &text, err));
     TRY(json_get_ids(talk->opened->arena, json, where, "ids", 0, talk->opened->config.vocab - 1, &ids, &count, err));
     const json_t *messages = json_object_get(json, "messages");
@@ -142,8 +146,10 @@ static enum status read_prompt(struct talk *talk, const json_t *json, const char
 
 static enum status read_prompts(struct talk *talk, struct error *err)
 {
-    if (talk->options->prompt)
+    if (talk->options->prompt) {
+        TRY(choices_read(&talk->choices, NULL, "--prompt", &talk->choice, err));
         return add_words(talk, "--prompt", talk->options->prompt, err);
+    }
     struct arena *arena = talk->opened->arena;
     const char *path = talk->options->input;
     struct json_lines *lines = NULL;
@@ -266,19 +272,24 @@ static enum status run_generate(struct cli *cli, const void *options)
 {
     const struct generate_options *o = options;
     struct opened opened = { 0 };
-    struct talk talk = { .opened = &opened, .options = o, .err = cli->err, .streaming = o->prompt && !o->output && isatty(STDOUT_FILENO) };
+    struct model_options model = o->model;
+    struct talk talk = {
+        .opened = &opened, .choices.opened = &opened, .options = o, .err = cli->err, .streaming = o->prompt && !o->output && isatty(STDOUT_FILENO)
+    };
+    model.lines_choose = true;
     if (!o->prompt == !o->input)
         return fail_with(cli->err, BAD_OPTION, "graft generate needs one of --prompt and --input", "give the text to continue, or a file of prompts");
     for (int i = 0; i < o->stop.count; i++)
         if (!o->stop.item[i][0])
             return fail_with(cli->err, BAD_OPTION, "--stop '': empty", "give the text that ends an answer");
     TRY(output_check(o->output, o->force, cli->err));
-    enum status status = opened_model(&opened, cli->arena, &o->common, &o->model, cli->err);
+    enum status status = opened_model(&opened, cli->arena, &o->common, &model, cli->err);
     if (status == OK && (o->prompt || tokenizer_exists(cli->arena, o->model.model)))
         status = opened_tokenizer(&opened, o->model.model, "text", cli->err);
     talk.eos_count = opened_eos(&opened, talk.eos);
     if (status == OK)
         status = read_prompts(&talk, cli->err);
+    choices_apply(&talk.choices);
     if (status == OK)
         status = talk_all(&talk, cli->err);
     opened_close(&opened);

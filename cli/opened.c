@@ -6,6 +6,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* NAME=DIR, or a folder that is its own name: a name has no slash in it. */
+static enum status load_adapter(struct opened *opened, const char *item, struct error *err)
+{
+    const char *equals = strchr(item, '=');
+    const bool named = equals && equals > item && !memchr(item, '/', (size_t)(equals - item));
+    const char *name = named ? arena_text(opened->arena, item, (size_t)(equals - item)) : item, *folder = named ? equals + 1 : item;
+    if (!*folder)
+        return fail_with(err, BAD_OPTION, "--adapter '%.200s': no folder behind the name", "write NAME=DIR", item);
+    for (int i = 0; i < opened->adapters; i++)
+        if (strcmp(opened->adapter[i]->name, name) == 0)
+            return fail_with(err, BAD_OPTION, "--adapter: two adapters are named '%.200s'", "give each a name of its own: --adapter NAME=DIR", name);
+    struct adapter **adapter = &opened->adapter[opened->adapters];
+    TRY(adapter_load(adapter, opened->arena, folder, &opened->model, &opened->device, err));
+    (*adapter)->name = name;
+    opened->adapters++;
+    return OK;
+}
+
 enum status opened_model(struct opened *opened, struct arena *arena, const struct common_options *common, const struct model_options *options,
                          struct error *err)
 {
@@ -17,11 +35,10 @@ enum status opened_model(struct opened *opened, struct arena *arena, const struc
         return place_failure(err, "--dtype");
     TRY(model_load(&opened->model, arena, &opened->config, dtype, &opened->device, err));
     opened->adapter = NEW_ARRAY(arena, options->adapter.count, struct adapter *);
-    for (int i = 0; i < options->adapter.count; i++) {
-        TRY(adapter_load(&opened->adapter[i], arena, options->adapter.item[i], &opened->model, &opened->device, err));
-        opened->adapters++;
-    }
-    TRY(adapters_check(opened->adapter, opened->adapters, err));
+    for (int i = 0; i < options->adapter.count; i++)
+        TRY(load_adapter(opened, options->adapter.item[i], err));
+    if (!options->lines_choose)
+        TRY(adapters_check(opened->adapter, opened->adapters, err));
     opened->session = session_new(arena, &opened->device, &opened->model, opened->adapter, opened->adapters);
     if (!common->quiet)
         fprintf(stderr, "graft: %s on %s, %d threads, %s\n", opened->config.model_type, opened->device.name, opened->device.threads, dtype_name(dtype));

@@ -9,10 +9,11 @@
 struct model_options {
     const char *model, *dtype;
     struct list adapter;
+    bool lines_choose; /* not all adapters are for all sequences: whether they go together is asked later (cli/choices.h) */
 };
 #define MODEL_OPTIONS(type)                                                                                                                                    \
     { "model", OPTION_TEXT, offsetof(type, model.model), "DIR", "!", 0, 0, "Hugging Face model folder" },                                                      \
-        { "adapter", OPTION_LIST, offsetof(type, model.adapter), "DIR", NULL, 0, 0, "PEFT adapter folder" },                                                   \
+        { "adapter", OPTION_LIST, offsetof(type, model.adapter), "DIR", NULL, 0, 0, "PEFT adapter folder; several are added, NAME=DIR names them" },           \
     {                                                                                                                                                          \
         "dtype", OPTION_TEXT, offsetof(type, model.dtype), "auto|float32|bfloat16", "auto", 0, 0, "precision of weights and activations"                       \
     }

@@ -1,6 +1,6 @@
 /* graft score: log-probabilities of given text or ids, one JSON object a line in, one a line out. */
+#include "cli/choices.h"
 #include "cli/commands.h"
-#include "cli/opened.h"
 #include "common/files.h"
 #include "inference/score.h"
 
@@ -17,7 +17,8 @@ struct score_options {
 static const struct option score_rows[] = {
     MODEL_OPTIONS(struct score_options),
     { "input", OPTION_TEXT, offsetof(struct score_options, input), "IN.jsonl", "!", 0, 0,
-      "lines of {\"ids\"}, {\"text\"}, {\"context\", \"continuation\"} or {\"context_ids\", \"continuation_ids\"}" },
+      "lines of {\"ids\"}, {\"text\"}, {\"context\", \"continuation\"} or {\"context_ids\", \"continuation_ids\"}; "
+      "\"adapter\" may choose: a name, a list, or null" },
     { "output", OPTION_TEXT, offsetof(struct score_options, output), "OUT.jsonl", NULL, 0, 0, "results, one line per line; stdout if absent" },
     { "logits", OPTION_TEXT, offsetof(struct score_options, logits), "OUT.safetensors", NULL, 0, 0, "also write all logits: tensors logits.0, logits.1, ..." },
     { "force", OPTION_FLAG, offsetof(struct score_options, force), NULL, NULL, 0, 0, "overwrite existing output" },
@@ -28,10 +29,12 @@ struct request {
     const char *where;
     int32_t *ids;
     int64_t count, from;
+    int choice; /* of adapters */
 };
 
 struct requests {
     struct opened *opened;
+    struct choices choices;
     const char *folder;
     struct request *request;
     int64_t count, room;
@@ -81,7 +84,9 @@ static enum status read_pair_of_ids(struct requests *r, const json_t *json, cons
     TRY(json_get_ids(arena, json, where, "continuation_ids", 0, vocab - 1, &continuation, &after, err));
     if (!context || !continuation)
         return fail_with(err, BAD_DATA, "%s: context_ids and continuation_ids belong together", "give both", where);
-    *out = (struct request){ .where = where, .ids = NEW_ARRAY(arena, before + after, int32_t), .count = before + after, .from = before };
+    out->ids = NEW_ARRAY(arena, before + after, int32_t);
+    out->count = before + after;
+    out->from = before;
     memcpy(out->ids, context, (size_t)before * sizeof *context);
     memcpy(out->ids + before, continuation, (size_t)after * sizeof *continuation);
     return OK;
@@ -115,6 +120,7 @@ static enum status read_request(struct requests *r, const json_t *json, const ch
     if (!json_is_object(json))
         return fail_with(err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
     TRY(check_way(json, where, err));
+    TRY(choices_read(&r->choices, json, where, &out->choice, err));
     TRY(json_get_text(json, where, "text", &text, err));
     TRY(json_get_text(json, where, "context", &context, err));
     TRY(json_get_text(json, where, "continuation", &continuation, err));
@@ -217,17 +223,20 @@ static enum status run_score(struct cli *cli, const void *options)
 {
     const struct score_options *o = options;
     struct opened opened = { 0 };
-    struct requests r = { .opened = &opened, .folder = o->model.model };
+    struct requests r = { .opened = &opened, .choices.opened = &opened, .folder = o->model.model };
+    struct model_options model = o->model;
+    model.lines_choose = true;
     enum status status = outputs_check(cli->arena, o->output, o->logits, o->force, cli->err);
     if (status == OK)
-        status = opened_model(&opened, cli->arena, &o->common, &o->model, cli->err);
+        status = opened_model(&opened, cli->arena, &o->common, &model, cli->err);
     if (status == OK)
         status = read_requests(&r, o->input, cli->err);
     if (status == OK) {
+        choices_apply(&r.choices);
         struct sequence *sequence = NEW_ARRAY(cli->arena, r.count, struct sequence);
         struct score *score = NEW_ARRAY(cli->arena, r.count, struct score);
         for (int64_t i = 0; i < r.count; i++)
-            sequence[i] = (struct sequence){ .ids = r.request[i].ids, .count = r.request[i].count };
+            sequence[i] = (struct sequence){ .ids = r.request[i].ids, .count = r.request[i].count, .choice = r.request[i].choice };
         status = score_sequences(&opened.session, cli->arena, sequence, r.count, score, cli->err);
         if (status == OK)
             status = check_scores(&r, score, cli->err);

@@ -77,6 +77,7 @@ struct batch *batch_new(struct arena *arena, int64_t rows, int64_t sequences)
     batch->ids = NEW_ARRAY(arena, rows, int32_t);
     batch->positions = NEW_ARRAY(arena, rows, int32_t);
     batch->row_key = NEW_ARRAY(arena, rows, int32_t);
+    batch->choice = NEW_ARRAY(arena, rows, int32_t);
     batch->select = NEW_ARRAY(arena, rows, int32_t);
     batch->labels = NEW_ARRAY(arena, rows, int32_t);
     batch->spans = NEW_ARRAY(arena, 4 * sequences, int32_t);
@@ -96,6 +97,7 @@ void batch_fill(struct batch *batch, const struct sequence *const *sequence, int
         memcpy(&batch->ids[first], s->ids, (size_t)rows * sizeof(int32_t));
         for (int32_t t = 0; t < rows; t++) {
             batch->positions[first + t] = (int32_t)batch->first_position + t;
+            batch->choice[first + t] = s->choice;
             batch->row_key[first + t] = (int32_t)(first_row + first + t);
             if (t == 0 || s->labels[t] == NOT_TRAINED)
                 continue;

@@ -60,6 +60,7 @@ struct sequence {
     const char *where;             /* file:line */
     int64_t prompt_count;          /* ids before the last trained run: the prompt, for exact match */
     const char *prompt, *response; /* rendered texts: what stands before the last trained turn, and that turn (NULL for format tokens) */
+    int choice;                    /* the number of its set of adapters, where sequences choose */
     int64_t group;                 /* sequences of one tree of messages share it: a split keeps them together */
 };
 
@@ -147,6 +148,7 @@ struct sequence *sequences_behind(struct arena *arena, const struct sequence *se
 struct batch {
     int64_t rows, selected, sequences;
     int32_t *ids, *positions, *spans, *row_key; /* [rows], [rows], [sequences * 4], [rows] */
+    int32_t *choice;                            /* [rows]: that of its sequence */
     int32_t *select, *labels;                   /* [selected]: rows whose NEXT token is trained, and that token */
     int64_t row_room, sequence_room;
     int64_t first_position; /* of the first row of every sequence: 0 unless set after batch_new */

@@ -79,7 +79,7 @@ static int64_t prompts_of(const struct dataset *dataset, struct prompt *prompt, 
         if (s->prompt_count == 0)
             continue;
         of[count] = i;
-        prompt[count++] = (struct prompt){ s->ids, s->prompt_count, s->count - s->prompt_count + BEYOND_REFERENCE };
+        prompt[count++] = (struct prompt){ .ids = s->ids, .count = s->prompt_count, .max_new = s->count - s->prompt_count + BEYOND_REFERENCE };
     }
     return count;
 }

@@ -1,16 +1,36 @@
 /* One walk through the model, ready to run: recording for a purpose, and feeding batches. */
 #include "inference/forward.h"
 
+static void attach(struct session *session, const struct seam_set *set)
+{
+    session->seams = set->seams;
+    session->adapters = set->count;
+    session->virtual_tokens = session->first_position = 0;
+    for (int i = 0; i < set->count; i++) {
+        session->virtual_tokens += set->seams[i]->virtual_tokens;
+        session->first_position += set->seams[i]->first_position;
+    }
+}
+
 struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count)
 {
     const struct seams **seams = NEW_ARRAY(arena, count, const struct seams *);
-    struct session session = { .arena = arena, .device = device, .model = model, .seams = seams, .adapters = count };
-    for (int i = 0; i < count; i++) {
+    struct session session = { .arena = arena, .device = device, .model = model };
+    for (int i = 0; i < count; i++)
         seams[i] = &adapters[i]->seams;
-        session.virtual_tokens += seams[i]->virtual_tokens;
-        session.first_position += seams[i]->first_position;
-    }
+    attach(&session, &(struct seam_set){ seams, count });
     return session;
+}
+
+void session_choose(struct session *session, const struct seam_set *set, int sets)
+{
+    CHECK(sets > 0 && sets <= MOST_SETS);
+    attach(session, &set[0]);
+    session->set = sets > 1 ? set : NULL;
+    session->sets = sets > 1 ? sets : 0;
+    for (int i = 0; i < session->sets; i++)
+        for (int k = 0; k < set[i].count; k++)
+            CHECK(!set[i].seams[k]->virtual_rows);
 }
 
 struct sequence *session_sequences(const struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count)
@@ -39,6 +59,8 @@ enum status forward_new_with(struct forward *forward, struct arena *arena, const
     bool training = purpose == FOR_TRAINING;
     struct graph *g = graph_new(arena, extents, training);
     *forward = (struct forward){ .purpose = purpose, .pass = pass_new(g, session->model, session->seams, session->adapters, cache, training) };
+    if (session->sets)
+        pass_choose(&forward->pass, session->set, session->sets);
     struct tensor *hidden = decoder(&forward->pass);
     if (purpose == FOR_LOGITS) {
         forward->logits = graph_keep(g, decoder_logits(&forward->pass, hidden));
@@ -93,6 +115,8 @@ enum status forward_run(struct session *session, struct forward *forward, const 
     tensor_upload(device, pass->positions, batch->positions);
     tensor_upload(device, pass->spans, batch->spans);
     tensor_upload(device, pass->selected, batch->select);
+    if (pass->choice)
+        tensor_upload(device, pass->choice, batch->choice);
     if (pass->slots)
         tensor_upload(device, pass->slots, feed->slots);
     if (forward->labels) {

@@ -16,6 +16,8 @@ struct session {
     const struct model *model;
     const struct seams *const *seams;
     int adapters;
+    const struct seam_set *set; /* among which sequences choose; NULL: all have `seams` */
+    int sets;
     int64_t virtual_tokens, first_position; /* as the adapters' seams say */
     void *memory;                           /* shared by all programs */
     size_t memory_bytes;
@@ -25,6 +27,9 @@ struct session {
 
 /* adapters may be NULL when count is 0. */
 struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count);
+/* From now on sequences choose among sets of these adapters by number, at most MOST_SETS; a batch mixes them freely and every sequence gets the numbers that
+ * its set alone gives. With more than one set no adapter may have rows of its own in front of sequences. */
+void session_choose(struct session *session, const struct seam_set *set, int sets);
 void session_release(struct session *session);
 /* Sequences as the walk sees them: behind the adapter's virtual tokens, if it has such. */
 struct sequence *session_sequences(const struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count);

@@ -115,6 +115,7 @@ static void gather(struct lanes *l)
         span[3] = (int32_t)lane->held;
         for (int64_t t = lane->fed; t < lane->held; t++) {
             batch->ids[batch->rows] = lane->ids[t];
+            batch->choice[batch->rows] = l->prompt[lane->prompt].choice;
             batch->positions[batch->rows] = (int32_t)(batch->first_position + t);
             l->slots[batch->rows++] = (int32_t)(i * l->slots_per_lane + t);
         }

@@ -13,6 +13,7 @@ struct prompt {
     const int32_t *ids;
     int64_t count;
     int64_t max_new; /* new ids at most */
+    int choice;      /* the number of its set of adapters, where prompts choose */
 };
 
 struct answer {

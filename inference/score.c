@@ -109,7 +109,8 @@ enum status score_logits(struct session *session, struct arena *arena, const str
     enum status status = forward_new(&forward, own, session, FOR_LOGITS, (struct capacity){ all_rows, rows, 1 }, NULL, false, err);
     if (status == OK) {
         struct batch *batch = session_batch(session, own, all_rows, 1);
-        const struct sequence whole = { .ids = sequence->ids, .labels = sequence->ids, .count = rows }, *pointer = session_sequences(session, own, &whole, 1);
+        const struct sequence whole = { .ids = sequence->ids, .labels = sequence->ids, .count = rows, .choice = sequence->choice },
+                              *pointer = session_sequences(session, own, &whole, 1);
         batch_fill(batch, &pointer, 1, 0);
         batch->selected = rows;
         for (int64_t r = 0; r < rows; r++)

@@ -9,6 +9,33 @@
 
 #include <math.h>
 
+/* Where rows choose among sets of adapters, each step that adapters may change is recorded for every set, as if it were alone, and rows take theirs. What a set
+ * does not change is recorded once.
+ */
+static int sets(const struct pass *p)
+{
+    return p->sets ? p->sets : 1;
+}
+
+static void enter(struct pass *p, int set)
+{
+    p->seams = p->sets ? p->set[set].seams : p->seams;
+    p->adapters = p->sets ? p->set[set].count : p->adapters;
+}
+
+/* What the sets up to this one make of each row; `first` is what set 0 makes of it. */
+static struct tensor *choose(struct pass *p, int set, struct tensor *so_far, struct tensor *first, struct tensor *mine)
+{
+    return set == 0 || mine == first ? so_far : choose_rows(p->g, so_far, mine, p->choice, set);
+}
+
+void pass_choose(struct pass *p, const struct seam_set *set, int count)
+{
+    p->set = set;
+    p->sets = count;
+    p->choice = graph_input(p->g, "choice", I32, ROWS, 0, 1);
+}
+
 /* Recomputation segments: block i is i + 1, everything outside blocks is kept. */
 enum { OUTSIDE = 0 };
 
@@ -42,7 +69,15 @@ static struct tensor *weight(struct pass *p, struct tensor *w)
 
 static struct tensor *norm(struct pass *p, struct tensor *x, struct tensor *w)
 {
-    return rmsnorm(p->g, x, weight(p, w), (float)p->model->config.norm_eps);
+    struct tensor *first_w = NULL, *first = NULL, *y = NULL;
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        struct tensor *used = weight(p, w), *mine = first && used == first_w ? first : rmsnorm(p->g, x, used, (float)p->model->config.norm_eps);
+        first_w = set ? first_w : used;
+        first = set ? first : mine;
+        y = choose(p, set, set ? y : mine, first, mine);
+    }
+    return y;
 }
 
 /* The adapter that puts rows of its own in front of every sequence, or NULL. */
@@ -57,26 +92,49 @@ static const struct seams *virtual_seams(struct pass *p)
     return found;
 }
 
-/* The rows that ids look up, and what adapters make of them. */
+/* The rows that ids look up, and what adapters make of them. All tables are asked for before the first lookup: a tied table asked for later is the head. */
 static struct tensor *look_up(struct pass *p)
 {
     const struct seams *own = virtual_seams(p);
+    struct tensor *table[MOST_SETS], *first = NULL, *first_mine = NULL, *y = NULL;
     p->virtual_rows = own ? own->virtual_rows(own->self, p) : NULL;
-    struct tensor *h = embed(p->g, p->ids, weight(p, p->model->embed), own && own->virtual_tokens ? p->virtual_rows : NULL, 1, p->model->dtype);
-    for (int i = 0; i < p->adapters; i++)
-        if (p->seams[i]->embed)
-            h = p->seams[i]->embed(p->seams[i]->self, p, h);
-    return h;
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        table[set] = weight(p, p->model->embed);
+    }
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        struct tensor *rows = own && own->virtual_tokens ? p->virtual_rows : NULL, *h = first;
+        if (!h || table[set] != table[0])
+            h = embed(p->g, p->ids, table[set], rows, 1, p->model->dtype);
+        first = first ? first : h;
+        for (int i = 0; i < p->adapters; i++)
+            if (p->seams[i]->embed)
+                h = p->seams[i]->embed(p->seams[i]->self, p, h);
+        first_mine = set ? first_mine : h;
+        y = choose(p, set, set ? y : h, first_mine, h);
+    }
+    return y;
 }
 
 /* onto + x W^T + bias, and what adapters add at this site. */
 static struct tensor *project_site(struct pass *p, const struct site *site, struct tensor *w, struct tensor *bias, struct tensor *x, struct tensor *onto)
 {
-    struct frozen frozen = { .site = site, .w = weight(p, w), .bias = weight(p, bias), .x = x, .onto = onto };
-    struct tensor *y = frozen.y = linear(p->g, x, frozen.w, frozen.bias, onto, 1);
-    for (int i = 0; i < p->adapters; i++)
-        if (p->seams[i]->linear)
-            y = p->seams[i]->linear(p->seams[i]->self, p, &frozen, y);
+    struct frozen first = { 0 };
+    struct tensor *first_mine = NULL, *y = NULL;
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        struct frozen frozen = { .site = site, .w = weight(p, w), .bias = weight(p, bias), .x = x, .onto = onto };
+        const bool as_first = set && frozen.w == first.w && frozen.bias == first.bias;
+        frozen.y = as_first ? first.y : linear(p->g, x, frozen.w, frozen.bias, onto, 1);
+        first = set ? first : frozen;
+        struct tensor *mine = frozen.y;
+        for (int i = 0; i < p->adapters; i++)
+            if (p->seams[i]->linear)
+                mine = p->seams[i]->linear(p->seams[i]->self, p, &frozen, mine);
+        first_mine = set ? first_mine : mine;
+        y = choose(p, set, set ? y : mine, first_mine, mine);
+    }
     return y;
 }
 
@@ -100,6 +158,8 @@ static void leave_rows_behind(struct pass *p, struct tensor **attended, struct t
     *h = take_rows(p->g, *h, p->selected);
     if (p->row_key)
         p->row_key = take_rows(p->g, p->row_key, p->selected);
+    if (p->choice)
+        p->choice = take_rows(p->g, p->choice, p->selected);
 }
 
 /* h grows by what its rows attend to; x is h behind the norm. */
@@ -150,8 +210,18 @@ struct tensor *decoder(const struct pass *pass)
     return norm(p, h, m->final_norm);
 }
 
-struct tensor *decoder_logits(struct pass *p, struct tensor *hidden)
+/* The pass behind decoder(): of the rows' choices those of the selected ones are left. */
+static struct pass behind(const struct pass *p)
 {
+    struct pass left = *p;
+    if (p->choice)
+        left.choice = take_rows(p->g, p->choice, p->selected);
+    return left;
+}
+
+struct tensor *decoder_logits(struct pass *pass, struct tensor *hidden)
+{
+    struct pass left = behind(pass), *p = &left;
     return cast(p->g, project_site(p, &p->model->head_site, p->model->head, NULL, hidden, NULL), F32);
 }
 
@@ -170,8 +240,19 @@ static void refuse_updates_of_the_head(struct pass *p, struct tensor *hidden)
                        p->model->head_site.module, p->model->head_site.module);
 }
 
-struct head_loss decoder_loss(struct pass *p, struct tensor *hidden, struct tensor *labels, struct tensor *loss_weight)
+struct head_loss decoder_loss(struct pass *pass, struct tensor *hidden, struct tensor *labels, struct tensor *loss_weight)
 {
-    refuse_updates_of_the_head(p, hidden);
-    return head_loss(p->g, hidden, weight(p, p->model->head), NULL, labels, loss_weight);
+    struct pass left = behind(pass), *p = &left;
+    struct tensor *head[MOST_SETS];
+    struct head_loss first = { 0 }, loss = { 0 };
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        refuse_updates_of_the_head(p, hidden);
+        head[set] = weight(p, p->model->head);
+        const struct head_loss mine = set && head[set] == head[0] ? first : head_loss(p->g, hidden, head[set], NULL, labels, loss_weight);
+        first = set ? first : mine;
+        loss = (struct head_loss){ first.loss, choose(p, set, set ? loss.row_loss : mine.row_loss, first.row_loss, mine.row_loss),
+                                   choose(p, set, set ? loss.greedy : mine.greedy, first.greedy, mine.greedy) };
+    }
+    return loss;
 }

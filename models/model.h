@@ -118,7 +118,10 @@ struct pass {
     struct graph *g;
     const struct model *model;
     const struct seams *const *seams;
-    int adapters;           /* number of seams */
+    int adapters;               /* number of seams */
+    const struct seam_set *set; /* rows choose among these; NULL: every row has `seams` */
+    int sets;
+    struct tensor *choice;  /* I32 [ROWS, 1]: the number of each row's set; NULL without sets */
     struct kv_cache *cache; /* NULL: keys and values are this batch's */
     /* inputs, all made by pass_new */
     struct tensor *ids, *positions; /* I32 [ROWS, 1] */
@@ -130,13 +133,16 @@ struct pass {
     struct tensor *virtual_rows;    /* of the adapter that has such, see struct seams */
 };
 struct pass pass_new(struct graph *g, const struct model *model, const struct seams *const *seams, int adapters, struct kv_cache *cache, bool training);
+/* Before decoder(): rows choose among sets of adapters, none of which has virtual rows, and each row gets the numbers that its set alone gives. Not for
+ * training. */
+void pass_choose(struct pass *p, const struct seam_set *set, int sets);
 
 /* THE forward of every decoder-only family: the final-normed hidden states of the selected rows, [SELECTED, width]. Each block is one recomputation segment. */
 struct tensor *decoder(const struct pass *pass);
 /* [SELECTED, vocab] f32 */
 struct tensor *decoder_logits(struct pass *p, struct tensor *hidden);
-/* labels I32 [SELECTED, 1]; weight f32 [1, 1]. An adapter that updates the output of the head (a LoRA on lm_head) is an error of the graph here; in
- * decoder_logits() it is computed. */
+/* labels I32 [SELECTED, 1]; weight f32 [1, 1]. Where rows choose, `loss` means nothing. An adapter that updates the output of the head (a LoRA on lm_head) is
+ * an error of the graph here; in decoder_logits() it is computed. */
 struct head_loss decoder_loss(struct pass *p, struct tensor *hidden, struct tensor *labels, struct tensor *weight);
 
 #endif

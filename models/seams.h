@@ -46,4 +46,12 @@ struct seams {
     int64_t first_position;                                         /* of the first row of every sequence */
 };
 
+enum { MOST_SETS = 64 }; /* among which the rows of one walk may choose */
+
+/* Adapters that are attached together, in order. */
+struct seam_set {
+    const struct seams *const *seams;
+    int count;
+};
+
 #endif

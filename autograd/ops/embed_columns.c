@@ -1,5 +1,7 @@
 /* embed_columns: y[i, k] = table[k, ids[i]]: the columns of a table that PEFT keeps lying on its side (lora_embedding_A).
  *
+ * Ids behind the table are virtual tokens, which have no column: their rows are 0 (embed() has refused those that are not).
+ *
  * The gradient adds rows of equal ids in row order: threads share rows of the table, never columns.
  */
 #include "autograd/cpu/rows.h"
@@ -21,9 +23,9 @@ static enum status check_ids(struct device *device, const struct node *n)
 {
     const int32_t *ids = n->in[IDS]->data;
     for (int64_t i = 0; i < n->in[IDS]->rows; i++)
-        if (ids[i] < 0 || ids[i] >= n->in[TABLE]->cols)
-            return fail_with(device->err, BAD_DATA, "embed_columns: id %d at row %lld is outside the table of %lld columns",
-                             "use the tokenizer that belongs to this model", ids[i], (long long)i, (long long)n->in[TABLE]->cols);
+        if (ids[i] < 0)
+            return fail_with(device->err, BAD_DATA, "embed_columns: id %d at row %lld is negative", "use the tokenizer that belongs to this model", ids[i],
+                             (long long)i);
     return OK;
 }
 
@@ -39,7 +41,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
             const int64_t length = span_length(at, y->cols);
             float *to = span_open(y, r * y->cols + at, out);
             for (int64_t k = 0; k < length; k++)
-                to[k] = ((const float *)table->data)[(at + k) * table->cols + ids[r]];
+                to[k] = ids[r] < table->cols ? ((const float *)table->data)[(at + k) * table->cols + ids[r]] : 0;
             span_close(y, r * y->cols + at, length, to);
         }
     return OK;
@@ -56,7 +58,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
         if (!adds(n, TABLE))
             memset(row, 0, (size_t)grad->cols * sizeof *row);
         for (int64_t r = 0; r < dy->rows; r++)
-            row[ids[r]] += *span_read(dy, r * dy->cols + k, 1, buffer);
+            if (ids[r] < grad->cols)
+                row[ids[r]] += *span_read(dy, r * dy->cols + k, 1, buffer);
     }
     return OK;
 }

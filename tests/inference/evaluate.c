@@ -14,7 +14,7 @@ static int32_t find_answers(struct tiny_run *t, struct prompt *found, struct ans
     struct generation generation = { .sampling = { .top_p = 1, .repetition_penalty = 1 }, .lanes = 16 };
     for (int i = 0; i < CANDIDATES; i++) {
         const struct sequence s = random_sequence(t, 300 + (uint64_t)i, 4 + i % 3);
-        prompt[i] = (struct prompt){ s.ids, s.count, 8 };
+        prompt[i] = (struct prompt){ .ids = s.ids, .count = s.count, .max_new = 8 };
     }
     assert_fine(t, generate(&t->run.session, t->arena, &generation, prompt, CANDIDATES, answer, &t->err));
     eos = answer[0].ids[5];

@@ -10,7 +10,7 @@ static struct prompt *make_prompts(struct tiny_run *t)
     struct prompt *prompt = NEW_ARRAY(t->arena, PROMPTS, struct prompt);
     for (int i = 0; i < PROMPTS; i++) {
         const struct sequence s = random_sequence(t, 200 + (uint64_t)i, 1 + (5 * i) % 12);
-        prompt[i] = (struct prompt){ s.ids, s.count, LONGEST_ANSWER - i % 4 };
+        prompt[i] = (struct prompt){ .ids = s.ids, .count = s.count, .max_new = LONGEST_ANSWER - i % 4 };
     }
     return prompt;
 }
@@ -201,16 +201,16 @@ static void prompts_that_cannot_be_fed_are_errors(void **state)
         struct prompt prompt;
         const char *what;
     } cases[] = {
-        { { ids, 0, 4 }, "prompt 2 has no ids" },
-        { { ids, 2, 4 }, "prompt 2: id 31 at 1 is outside the vocabulary of 31" },
-        { { &negative, 1, 4 }, "prompt 2: id -1 at 0 is outside the vocabulary of 31" },
-        { { ids + 3, 65, 4 }, "prompt 2 has 65 ids, the model has 64 positions" },
+        { { .ids = ids, .count = 0, .max_new = 4 }, "prompt 2 has no ids" },
+        { { .ids = ids, .count = 2, .max_new = 4 }, "prompt 2: id 31 at 1 is outside the vocabulary of 31" },
+        { { .ids = &negative, .count = 1, .max_new = 4 }, "prompt 2: id -1 at 0 is outside the vocabulary of 31" },
+        { { .ids = ids + 3, .count = 65, .max_new = 4 }, "prompt 2 has 65 ids, the model has 64 positions" },
     };
     struct tiny_run t;
     tiny_run_open(&t, &small_models[1].model, NULL);
     const struct generation generation = greedy(2);
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const struct prompt prompt[2] = { { ids, 1, 4 }, cases[i].prompt };
+        const struct prompt prompt[2] = { { .ids = ids, .count = 1, .max_new = 4 }, cases[i].prompt };
         struct answer answer[2];
         struct error err = { 0 };
         assert_int_equal(generate(&t.run.session, t.arena, &generation, prompt, 2, answer, &err), BAD_DATA);

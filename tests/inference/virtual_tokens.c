@@ -77,7 +77,7 @@ static void check_answers(struct tiny_run *t, struct session *session, size_t ki
     for (int i = 0; i < COUNT_HERE; i++) {
         const struct sequence s = random_sequence(t, 400 + (uint64_t)i, 1 + (5 * i) % 12 + NEW); /* the last NEW ids are written over */
         sequence[i] = s;
-        prompt[i] = (struct prompt){ s.ids, s.count - NEW, NEW };
+        prompt[i] = (struct prompt){ .ids = s.ids, .count = s.count - NEW, .max_new = NEW };
     }
     assert_fine(t, generate(session, t->arena, &generation, prompt, COUNT_HERE, answer, &t->err));
     for (int i = 0; i < COUNT_HERE; i++) {
@@ -98,7 +98,7 @@ static void check_penalty(struct tiny_run *t, struct session *session, size_t ki
 {
     const struct generation generation = { .sampling = { .top_p = 1, .repetition_penalty = 1.5 }, .lanes = 1 };
     const struct sequence s = random_sequence(t, 77, 4);
-    const struct prompt prompt = { s.ids, s.count, 4 };
+    const struct prompt prompt = { .ids = s.ids, .count = s.count, .max_new = 4 };
     struct answer answer;
     (void)kind;
     assert_fine(t, generate(session, t->arena, &generation, &prompt, 1, &answer, &t->err));
@@ -128,7 +128,7 @@ static void check_positions(struct tiny_run *t, struct session *session, size_t 
     const struct generation generation = { .sampling = { .top_p = 1, .repetition_penalty = 1 }, .lanes = 1 };
     const int64_t left = 64 - session->virtual_tokens - session->first_position;
     const struct sequence s = random_sequence(t, 66, left + 1);
-    const struct prompt fits = { s.ids, left, 1 }, too_long = { s.ids, left + 1, 1 };
+    const struct prompt fits = { .ids = s.ids, .count = left, .max_new = 1 }, too_long = { .ids = s.ids, .count = left + 1, .max_new = 1 };
     struct answer answer;
     (void)kind;
     assert_fine(t, generate(session, t->arena, &generation, &fits, 1, &answer, &t->err));

@@ -3,8 +3,9 @@
 
     exchange.py GRAFT       (in the environment of run_scripts/setup_reference.sh)
 
-A row of CASES is one adapter over the model of a recorded case. PEFT makes it and saves it, graft scores with the folder; graft goes on training it where it can
-and saves it, PEFT loads that folder without complaint. The logits of both must be equal each time. Exit status 77 where torch and peft are not installed.
+A row of CASES is one adapter over the model of a recorded case. PEFT makes it and saves it, graft scores with the folder; graft trains the same method and saves
+it, PEFT loads that folder without complaint. So it is for the LoRA of every recorded case, which graft goes on training. A row of SUMS is two adapters that both
+attach at once. The logits must be equal each time. Exit status 77 where torch and peft are not installed.
 """
 import json
 import os
@@ -46,6 +47,21 @@ CASES = {
 }
 
 
+# name: the model's case, and two adapters for it, whose sum is what both attached give
+SUMS = {
+    "two sums": ("llama_mha", LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False),
+                 LoraConfig(r=2, lora_alpha=3, use_rslora=True, target_modules=["v_proj", "down_proj"], init_lora_weights=False)),
+    "a sum with lora_bias": ("llama_gqa_tied", LoraConfig(r=4, target_modules=["q_proj", "o_proj"], init_lora_weights=False),
+                             LoraConfig(r=2, lora_bias=True, target_modules=["o_proj", "up_proj"], init_lora_weights=False)),
+    "a sum with the embedding": ("llama_mha", LoraConfig(r=4, target_modules=["embed_tokens", "k_proj"], init_lora_weights=False),
+                                 LoraConfig(r=2, target_modules=["embed_tokens", "up_proj"], init_lora_weights=False)),
+    "a sum with DoRA first": ("llama_gqa_tied", LoraConfig(r=4, use_dora=True, target_modules=["q_proj", "up_proj"], init_lora_weights=False),
+                              LoraConfig(r=2, target_modules=["q_proj", "k_proj"], init_lora_weights=False)),
+    "a sum with DoRA second": ("llama_gqa_tied", LoraConfig(r=4, target_modules=["q_proj", "k_proj"], init_lora_weights=False),
+                               LoraConfig(r=2, use_dora=True, target_modules=["q_proj", "up_proj"], init_lora_weights=False)),
+}
+
+
 def run(*command):
     done = subprocess.run([*command, "--quiet", "--device", "cpu"], capture_output=True, text=True)
     if done.returncode != 0:
@@ -68,9 +84,9 @@ def peft_logits(model, ids):
         return [model(input_ids=torch.tensor([one]), use_cache=False).logits[0][-len(one):] for one in ids]
 
 
-def graft_logits(graft, case, adapter, work):
+def graft_logits(graft, case, adapters, work):
     out = os.path.join(work, "logits.safetensors")
-    run(graft, "score", "--model", os.path.join(RECORDS, case, "model"), "--adapter", adapter, "--input", os.path.join(RECORDS, case, "score.jsonl"),
+    run(graft, "score", "--model", os.path.join(RECORDS, case, "model"), *(word for adapter in adapters for word in ("--adapter", adapter)), "--input", os.path.join(RECORDS, case, "score.jsonl"),
         "--output", os.path.join(work, "score.jsonl"), "--logits", out, "--force")
     stored = load_file(out)
     return [stored[f"logits.{i}"] for i in range(len(stored))]
@@ -100,7 +116,7 @@ def train(graft, case, section, output):
     run(graft, "train", config)
 
 
-def check(graft, name, work):
+def check_case(graft, name, work):
     """(error of PEFT's folder in graft, error of graft's folder in PEFT)"""
     case, config, section = CASES[name]
     ids, theirs, ours = ids_of(case), os.path.join(work, "theirs"), os.path.join(work, "ours")
@@ -108,9 +124,39 @@ def check(graft, name, work):
     config.task_type = "CAUSAL_LM"
     model = get_peft_model(base_of(case), config).eval()
     model.save_pretrained(theirs)
-    read = worst(graft_logits(graft, case, theirs, work), peft_logits(model, ids))
+    read = worst(graft_logits(graft, case, [theirs], work), peft_logits(model, ids))
     train(graft, case, section, ours)
-    return read, worst(peft_logits(load_strictly(case, ours), ids), graft_logits(graft, case, ours, work))
+    return read, worst(peft_logits(load_strictly(case, ours), ids), graft_logits(graft, case, [ours], work))
+
+
+def check_record(graft, case, work):
+    ids, theirs, ours = ids_of(case), os.path.join(RECORDS, case, "adapter"), os.path.join(work, "ours")
+    read = worst(graft_logits(graft, case, [theirs], work), peft_logits(load_strictly(case, theirs), ids))
+    train(graft, case, f"{{init_from: {json.dumps(theirs)}}}", ours)
+    return read, worst(peft_logits(load_strictly(case, ours), ids), graft_logits(graft, case, [ours], work))
+
+
+def check_sum(graft, name, work):
+    case, one, other = SUMS[name]
+    ids = ids_of(case)
+    torch.manual_seed(1)
+    one.task_type = other.task_type = "CAUSAL_LM"
+    model = get_peft_model(base_of(case), one, adapter_name="one")
+    model.add_adapter("other", other)
+    model.save_pretrained(work)
+    model.base_model.set_adapter(["one", "other"])
+    folders = [os.path.join(work, "one"), os.path.join(work, "other")]
+    return (worst(graft_logits(graft, case, folders, work), peft_logits(model.eval(), ids)),)
+
+
+def lora_records():
+    """Recorded cases with a LoRA and a model of their own."""
+    for case in sorted(os.listdir(RECORDS)):
+        path = os.path.join(RECORDS, case, "adapter", "adapter_config.json")
+        if os.path.exists(path) and os.path.isdir(os.path.join(RECORDS, case, "model")):
+            with open(path) as file:
+                if json.load(file)["peft_type"] == "LORA":
+                    yield case
 
 
 def main():
@@ -118,8 +164,9 @@ def main():
     logging.disable_progress_bar()
     torch.set_num_threads(1)
     graft, missed = os.path.abspath(sys.argv[1]), 0
+    rows = [(check_case, name) for name in CASES] + [(check_record, case) for case in lora_records()] + [(check_sum, name) for name in SUMS]
     print(f"{'largest difference, of the largest logit':44}{'PEFT to graft':>16}{'graft to PEFT':>16}")
-    for name in CASES:
+    for check, name in rows:
         with tempfile.TemporaryDirectory() as work:
             try:
                 errors = check(graft, name, work)
@@ -128,7 +175,7 @@ def main():
             except ValueError as refusal:
                 missed += 1
                 print(f"{name:44}  FAILED: {refusal}", flush=True)
-    print(f"{len(CASES)} cases, {missed} over {TOLERANCE:g} or failed")
+    print(f"{len(rows)} rows, {missed} over {TOLERANCE:g} or failed")
     return 1 if missed else 0
 
 

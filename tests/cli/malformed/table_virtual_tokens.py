@@ -2,7 +2,9 @@
 import json
 import struct
 
-from good import ADAPTED, LAYERS, TRAIN, WIDTH, both, pack, put, run
+from itertools import permutations
+
+from good import ADAPTED, GENERATE, LAYERS, SCORE, TRAIN, WIDTH, both, pack, put, run, write
 
 P, TOKEN_DIM = 3, 48  # of two key heads
 
@@ -21,6 +23,12 @@ def folder_of(peft_type, shape, value=0.5, **settings):
     return change
 
 
+def asks(*adapters):
+    """Lines that ask for adapters."""
+    return write("ids.jsonl", "".join(json.dumps({"ids": [5, 6, 7], "adapter": adapter}) + "\n" for adapter in adapters))
+
+
+FIVE = "".join(f" --adapter {name}=adapter" for name in "abcde")
 PREFIX = [P, 2 * LAYERS * TOKEN_DIM]
 ROWS = (
     ("virtual tokens that are not counted", TRAIN, method("peft_type: PREFIX_TUNING"),
@@ -61,6 +69,21 @@ ROWS = (
      "adapter.num_virtual_tokens | 60000, the model has 512 positions | leave room for text"),
     ("an encoder to go on from that is not there", TRAIN, both(folder_of("P_TUNING", [P, WIDTH]), method("init_from: adapter")),
      "./adapter/adapter_trainable.safetensors | no such file; training of this P_TUNING adapter cannot go on without its encoder | start from a folder that graft…"),
-    ("two adapters in front", ADAPTED + " --adapter adapter", folder_of("PROMPT_TUNING", [P, WIDTH]),
-     "--adapter | adapter (PROMPT_TUNING) and adapter (PROMPT_TUNING) both put rows in front of every sequence | attach one of them"),
+    ("two adapters in front", ADAPTED + " --adapter other=adapter", folder_of("PROMPT_TUNING", [P, WIDTH]),
+     "ids.jsonl:1: --adapter | adapter (PROMPT_TUNING) and adapter (PROMPT_TUNING) both put rows in front of every sequence | attach one of them"),
+    # which adapters a line asks for
+    ("an adapter where none is attached", SCORE, asks("support"), "ids.jsonl:1 | no adapter is named 'support' | give it with --adapter support=DIR"),
+    ("an adapter of another name", ADAPTED, asks("adapter", "support"), "ids.jsonl:2 | no adapter is named 'support' | name one of: adapter"),
+    ("an adapter of another name to generate with", GENERATE + " --adapter a=adapter", write("prompts.jsonl", '{"ids": [5], "adapter": "adapter"}'),
+     "prompts.jsonl:1 | no adapter is named 'adapter' | name one of: a"),
+    ("an adapter that is a number", ADAPTED, asks(7), "ids.jsonl:1 | \"adapter\" is no name, no list of names and not null | write for instance…"),
+    ("an adapter that is an object", ADAPTED, asks({"adapter": "adapter"}), "ids.jsonl:1 | \"adapter\" is no name, no list of names and not null | write…"),
+    ("a list of lists of adapters", ADAPTED, asks([["adapter"]]), "ids.jsonl:1 | \"adapter\" is no name, no list of names and not null | write for instance…"),
+    ("an adapter named twice", ADAPTED, asks(["adapter", "adapter"]), "ids.jsonl:1 | adapter 'adapter' is named twice | name each adapter once"),
+    ("rows in front of some sequences only", ADAPTED, both(folder_of("PROMPT_TUNING", [P, WIDTH]), asks("adapter", None)),
+     "ids.jsonl:1 | adapter 'adapter' (PROMPT_TUNING) puts rows in front of its sequences, and ids.jsonl:2 asks for none | give the lines with this adapter…"),
+    ("other rows in front of some sequences", ADAPTED + " --adapter b=adapter", both(folder_of("PREFIX_TUNING", PREFIX), asks(None, "b")),
+     "ids.jsonl:2 | adapter 'b' (PREFIX_TUNING) puts rows in front of its sequences, and ids.jsonl:1 asks for none | give the lines with this adapter…"),
+    ("more sets of adapters than there may be", SCORE + FIVE, asks(*[list(names) for names in permutations("abcde")]),
+     "ids.jsonl:65 | asks for other adapters than 64 lines before, all different | split the lines into several runs"),
 )

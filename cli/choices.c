@@ -1,0 +1,99 @@
+/* Which adapters lines of input ask for. */
+#include "cli/choices.h"
+
+#include <string.h>
+
+static enum status no_such_adapter(const struct choices *c, const char *where, const char *name, struct error *err)
+{
+    struct text names = text_new(c->opened->arena);
+    for (int i = 0; i < c->opened->adapters; i++)
+        text_print(&names, "%s%s", i ? ", " : "", c->opened->adapter[i]->name);
+    fail_with(err, BAD_DATA, "%s: no adapter is named '%.200s'", "", where, name);
+    return c->opened->adapters ? cure_with(err, "name one of: %s", names.bytes) : cure_with(err, "give it with --adapter %.200s=DIR", name);
+}
+
+static enum status add_named(const struct choices *c, struct choice *choice, const json_t *name, struct error *err)
+{
+    if (!json_is_string(name))
+        return fail_with(err, BAD_DATA, "%s: \"adapter\" is no name, no list of names and not null", "write for instance \"adapter\": \"support\"",
+                         choice->where);
+    const char *text = json_string_value(name);
+    for (int i = 0; i < choice->count; i++)
+        if (strcmp(choice->adapter[i]->name, text) == 0)
+            return fail_with(err, BAD_DATA, "%s: adapter '%.200s' is named twice", "name each adapter once", choice->where, text);
+    for (int i = 0; i < c->opened->adapters; i++)
+        if (strcmp(c->opened->adapter[i]->name, text) == 0) {
+            choice->adapter[choice->count++] = c->opened->adapter[i];
+            return OK;
+        }
+    return no_such_adapter(c, choice->where, text, err);
+}
+
+static enum status read_choice(const struct choices *c, const json_t *line, struct choice *choice, struct error *err)
+{
+    const json_t *member = line ? json_object_get(line, "adapter") : NULL;
+    choice->adapter = NEW_ARRAY(c->opened->arena, c->opened->adapters, struct adapter *);
+    for (int i = 0; i < c->opened->adapters && !member; i++)
+        choice->adapter[choice->count++] = c->opened->adapter[i];
+    for (size_t i = 0; i < json_array_size(member); i++)
+        TRY(add_named(c, choice, json_array_get(member, i), err));
+    if (member && !json_is_array(member) && !json_is_null(member))
+        TRY(add_named(c, choice, member, err));
+    return OK;
+}
+
+static const struct adapter *in_front(const struct choice *choice)
+{
+    for (int i = 0; i < choice->count; i++)
+        if (choice->adapter[i]->seams.virtual_rows)
+            return choice->adapter[i];
+    return NULL;
+}
+
+/* Rows in front stand at the same places in every sequence of a walk. */
+static enum status check_mixture(const struct choice *one, const struct choice *other, struct error *err)
+{
+    const struct adapter *own = in_front(one);
+    if (!own)
+        return OK;
+    fail_with(err, BAD_DATA, "%s: adapter '%.200s' (%s) puts rows in front of its sequences, and %s asks for %s%.200s%s", "", one->where, own->name,
+              own->kind->peft_type, other->where, other->count ? "adapter '" : "none", other->count ? other->adapter[0]->name : "", other->count ? "'" : "");
+    return cure_with(err, "give the lines with this adapter a run of their own");
+}
+
+enum status choices_read(struct choices *c, const json_t *line, const char *where, int *number, struct error *err)
+{
+    struct choice asked = { .where = where };
+    TRY(read_choice(c, line, &asked, err));
+    for (*number = 0; *number < c->count; ++*number) {
+        const struct choice *there = &c->choice[*number];
+        if (there->count == asked.count && memcmp(there->adapter, asked.adapter, (size_t)asked.count * sizeof *asked.adapter) == 0)
+            return OK;
+    }
+    if (c->count == MOST_SETS)
+        return fail_with(err, BAD_DATA, "%s: asks for other adapters than %d lines before, all different", "split the lines into several runs", where,
+                         MOST_SETS);
+    if (adapters_check(asked.adapter, asked.count, err) != OK)
+        return place_failure(err, where);
+    if (c->count) {
+        TRY(check_mixture(&c->choice[0], &asked, err));
+        TRY(check_mixture(&asked, &c->choice[0], err));
+    }
+    c->choice[c->count++] = asked;
+    return OK;
+}
+
+void choices_apply(const struct choices *c)
+{
+    struct arena *arena = c->opened->arena;
+    struct seam_set *set = NEW_ARRAY(arena, c->count, struct seam_set);
+    for (int i = 0; i < c->count; i++) {
+        const struct choice *choice = &c->choice[i];
+        const struct seams **seams = NEW_ARRAY(arena, choice->count, const struct seams *);
+        for (int k = 0; k < choice->count; k++)
+            seams[k] = &choice->adapter[k]->seams;
+        set[i] = (struct seam_set){ seams, choice->count };
+    }
+    if (c->count)
+        session_choose(&c->opened->session, set, c->count);
+}
