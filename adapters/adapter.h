@@ -44,6 +44,8 @@ struct adapter_kind {
     bool (*fold)(const struct adapter *adapter, const struct tensor *frozen, const char *name, int64_t first, int64_t rows, float *values);
     /* Whether all that the adapter computes can stand in tensors that this model has: BAD_FILE says what cannot. NULL: always. */
     enum status (*fold_check)(const struct adapter *adapter, const struct model *model, struct error *err);
+    /* What PEFT's file holds for a parameter: the parameter, or a tensor in the arena with values for reading. NULL: every parameter as it is. */
+    struct tensor *(*stored)(const struct adapter *adapter, struct arena *arena, struct tensor *parameter);
     /* A frozen tensor that PEFT stores along with the parameters, and its key; NULL: none. */
     const struct tensor *(*along)(const struct adapter *adapter, struct arena *arena, const char **key);
     /* Whether two settings structs say the same in this row although they print differently. NULL: never. */

@@ -65,8 +65,33 @@ static void add_parameters(struct adapter *adapter, struct arena *arena, struct 
     const struct lora_settings *set = adapter->settings;
     m->a = add_parameter(adapter, arena, m, "lora_A.weight", m->rank, m->site->in);
     m->b = add_parameter(adapter, arena, m, "lora_B.weight", m->site->out, m->rank);
+    if (set->start.kind == START_PISSA && !adapter->for_use) {
+        m->start_a = parameters_add_frozen(adapter->parameters, "A as it began", m->rank, m->site->in);
+        m->start_b = parameters_add_frozen(adapter->parameters, "B as it began", m->site->out, m->rank);
+    }
     m->bias = set->lora_bias ? add_parameter(adapter, arena, m, "lora_B.bias", 1, m->site->out) : NULL;
     m->magnitude = set->use_dora ? add_parameter(adapter, arena, m, "lora_magnitude_vector", 1, m->site->out) : NULL;
+}
+
+/* Whether weights [out, in] have so many principal vectors, and what is stored can be read again. */
+static enum status check_pissa(const struct lora_module *m, const struct lora_settings *set, struct error *err)
+{
+    const struct site *site = m->site;
+    const int64_t most = site->in < site->out ? site->in : site->out;
+    const struct stored_factors factors = lora_stored_factors(set);
+    if (m->rank > most) {
+        fail_with(err, BAD_CONFIG, "adapter.init_lora_weights: pissa with rank %lld for module %s, whose weights are [%lld, %lld]", "", (long long)m->rank,
+                  site->module, (long long)site->out, (long long)site->in);
+        return cure_with(err, "lower the rank to %lld or less", (long long)most);
+    }
+    if (!(m->alpha > 0))
+        return fail_with(err, BAD_CONFIG, "adapter.init_lora_weights: pissa with lora_alpha %g for module %s", "raise lora_alpha: 0 leaves no update to start",
+                         m->alpha, site->module);
+    if (factors.rank * m->rank > HIGHEST_RANK || factors.alpha * m->alpha > HIGHEST_ALPHA)
+        return fail_with(err, BAD_CONFIG, "adapter.init_lora_weights: pissa with rank %lld and lora_alpha %g for module %s",
+                         "halve them: what is saved has twice of both, and must not be more than what r and lora_alpha may be", (long long)m->rank, m->alpha,
+                         site->module);
+    return OK;
 }
 
 /* Rank, alpha and scale of a module. */
@@ -91,6 +116,9 @@ static enum status add_embedding(struct adapter *adapter, struct lora *lora, str
     if (set->use_dora || set->lora_bias)
         return fail_with(err, BAD_CONFIG, "adapter.%s: true, but %s is targeted, an embedding", "set it to false, or leave the embedding out of target_modules",
                          set->use_dora ? "use_dora" : "lora_bias", module);
+    if (set->start.kind == START_PISSA)
+        return fail_with(err, BAD_CONFIG, "adapter.init_lora_weights: pissa, but %s is targeted, an embedding",
+                         "set it to true, or leave the embedding out of target_modules", module);
     if (set->tokens.where)
         return fail_with(err, BAD_CONFIG, "%s: %s is targeted too", "keep one of the two", set->tokens.where, module);
     TRY(measure(m, set, module, ranks, alphas, err));
@@ -112,9 +140,15 @@ static enum status add_modules(struct adapter *adapter, struct lora *lora, struc
         struct lora_module *m = &lora->module[i];
         *m = (struct lora_module){ .site = lora->targets.site[i] };
         TRY(measure(m, set, m->site->module, &ranks, &alphas, err));
-        if (set->start == START_ORTHOGONAL && m->rank % 2 != 0)
+        if (set->start.kind == START_ORTHOGONAL && m->rank % 2 != 0)
             return fail_with(err, BAD_CONFIG, "adapter.init_lora_weights: orthogonal with rank %lld for module %s", "make the rank even", (long long)m->rank,
                              m->site->module);
+        if (set->start.kind == START_PISSA)
+            TRY(check_pissa(m, set, err));
+        if (adapter->for_use) { /* as it comes back from PEFT's files */
+            m->rank *= lora_stored_factors(set).rank;
+            m->alpha *= lora_stored_factors(set).alpha;
+        }
         add_parameters(adapter, arena, m);
         lora->by_place[lora_place(&model->config, m->site)] = m;
     }
@@ -149,12 +183,20 @@ static void add_copies(struct adapter *adapter, struct lora *lora, struct arena 
         copy_if_wanted(adapter, lora, arena, model->embed, arena_print(arena, "%s.weight", model->head_site.module), true);
 }
 
-/* What PEFT refuses too. */
-static enum status check_settings(const struct lora_settings *set, struct error *err)
+/* What PEFT refuses too; and pissa where the start could not be taken away again, or was taken out of a base that is not there. */
+static enum status check_settings(const struct adapter *adapter, struct error *err)
 {
+    const struct lora_settings *set = adapter->settings;
+    const bool pissa = set->start.kind == START_PISSA;
+    if (pissa && adapter->init_from)
+        return fail_with(err, BAD_FILE,
+                         "%s/adapter_config.json: 'init_lora_weights' is pissa: the adapter is one for a changed base model, which is not stored",
+                         "save it with PEFT's path_initial_model_for_weight_conversion, which makes an adapter for the base model itself", adapter->init_from);
+    if (pissa && set->use_dora)
+        return fail_with(err, BAD_CONFIG, "adapter: use_dora with init_lora_weights pissa", "set use_dora to false, or init_lora_weights to true");
     if (set->lora_bias && set->use_dora)
         return fail_with(err, BAD_CONFIG, "adapter: lora_bias and use_dora, both true", "set one of them to false");
-    if (set->lora_bias && set->start != START_DEFAULT && set->start != START_RANDOM)
+    if (set->lora_bias && set->start.kind != START_DEFAULT && set->start.kind != START_RANDOM)
         return fail_with(err, BAD_CONFIG, "adapter: lora_bias with init_lora_weights neither true nor false", "set init_lora_weights to true");
     return OK;
 }
@@ -166,7 +208,7 @@ static enum status attach(struct adapter *adapter, struct arena *arena, const st
     if (set->fan_in_fan_out)
         return fail_with(err, BAD_CONFIG, "adapter.fan_in_fan_out: true, but %s models store linear layers as [out, in]", "remove the line, or write false",
                          model->config.model_type);
-    TRY(check_settings(set, err));
+    TRY(check_settings(adapter, err));
     lora->dropout = (float)set->dropout;
     lora->table = model->embed;
     TRY(targets_find(&lora->targets, arena, model, &set->rules, err));
@@ -182,9 +224,9 @@ static enum status initialise(struct adapter *adapter, const struct model *model
 {
     const struct lora_settings *set = adapter->settings;
     const struct lora *lora = adapter->state;
-    lora_start(lora, adapter->parameters, (enum lora_start)set->start, seed);
+    lora_start(lora, adapter->parameters, model, set->start, seed);
     if (lora->embedding)
-        embedding_start(lora->embedding, adapter->parameters, (enum lora_start)set->start, seed);
+        embedding_start(lora->embedding, adapter->parameters, (enum lora_start)set->start.kind, seed);
     copies_start(&lora->copies, adapter->parameters, model);
     tokens_start(&lora->tokens, adapter->parameters, model);
     return magnitudes_start(lora, adapter->parameters, model, err);
@@ -216,6 +258,7 @@ const struct adapter_kind adapter_lora = {
     .is_vector = lora_is_vector,
     .along = lora_along,
     .rename = lora_rename,
+    .stored = lora_stored,
     .fold = lora_fold,
     .fold_check = lora_fold_check,
     .agree = agree,

@@ -16,9 +16,10 @@ struct lora_module {
     int64_t rank;
     double alpha;
     float scale;
-    struct tensor *a, *b;     /* [rank, in], [out, rank] */
-    struct tensor *bias;      /* lora_bias: [1, out], inside the scaled term; NULL */
-    struct tensor *magnitude; /* use_dora: [1, out]; NULL */
+    struct tensor *a, *b;             /* [rank, in], [out, rank] */
+    struct tensor *start_a, *start_b; /* pissa: A and B as they began, frozen; NULL */
+    struct tensor *bias;              /* lora_bias: [1, out], inside the scaled term; NULL */
+    struct tensor *magnitude;         /* use_dora: [1, out]; NULL */
 };
 
 struct lora {
@@ -39,6 +40,13 @@ extern const char lora_root[]; /* in front of every key */
 int lora_place(const struct model_config *config, const struct site *site);
 bool lora_targets(const struct lora *lora, const char *module);
 
+/* What rank and alpha are multiplied by in PEFT's files: of pissa the start is stored too, and the scale stays. */
+struct stored_factors {
+    int64_t rank;
+    double alpha;
+};
+struct stored_factors lora_stored_factors(const struct lora_settings *set);
+
 /* The seams (lora_walk.c). */
 struct tensor *lora_linear_seam(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y);
 struct tensor *lora_embed_seam(void *self, struct pass *p, struct tensor *h);
@@ -49,9 +57,10 @@ enum status lora_describe(const struct adapter *adapter, const struct model *mod
 bool lora_is_vector(const struct adapter *adapter, const struct tensor *parameter);
 const struct tensor *lora_along(const struct adapter *adapter, struct arena *arena, const char **key);
 const char *lora_rename(const struct adapter *adapter, struct arena *arena, const char *key);
+struct tensor *lora_stored(const struct adapter *adapter, struct arena *arena, struct tensor *parameter);
 
 /* Fills A and B of every module as init_lora_weights says. A value depends on the seed, the parameter's name and the element's number only. */
-void lora_start(const struct lora *lora, struct parameters *parameters, enum lora_start start, uint64_t seed);
+void lora_start(const struct lora *lora, struct parameters *parameters, const struct model *model, struct start start, uint64_t seed);
 /* The row `fold` of struct adapter_kind. */
 bool lora_fold(const struct adapter *adapter, const struct tensor *frozen, const char *name, int64_t first, int64_t rows, float *values);
 enum status lora_fold_check(const struct adapter *adapter, const struct model *model, struct error *err);

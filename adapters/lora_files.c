@@ -12,6 +12,13 @@ bool lora_targets(const struct lora *lora, const char *module)
     return false;
 }
 
+struct stored_factors lora_stored_factors(const struct lora_settings *set)
+{
+    if (set->start.kind != START_PISSA)
+        return (struct stored_factors){ .rank = 1, .alpha = 1 };
+    return (struct stored_factors){ .rank = 2, .alpha = set->rank_stabilised ? sqrt(2) : 2 };
+}
+
 static json_t *names_json(const struct names *names)
 {
     if (names->text)
@@ -30,11 +37,11 @@ static json_t *number_json(double value)
     return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value) : json_real(value);
 }
 
-static json_t *map_json(const struct number_map *map)
+static json_t *map_json(const struct number_map *map, double factor)
 {
     json_t *object = json_object();
     for (int i = 0; i < map->count; i++)
-        json_object_set_new(object, map->key[i], number_json(map->value[i]));
+        json_object_set_new(object, map->key[i], number_json(factor * map->value[i]));
     return object;
 }
 
@@ -52,7 +59,7 @@ static json_t *start_json(int start)
 {
     if (start == START_GAUSSIAN || start == START_ORTHOGONAL)
         return json_string(start == START_GAUSSIAN ? "gaussian" : "orthogonal");
-    return json_boolean(start == START_DEFAULT);
+    return json_boolean(start != START_RANDOM); /* what pissa stores is an ordinary LoRA */
 }
 
 enum status lora_describe(const struct adapter *adapter, const struct model *model, json_t *json, struct error *err)
@@ -61,15 +68,17 @@ enum status lora_describe(const struct adapter *adapter, const struct model *mod
     const struct lora *lora = adapter->state;
     const struct names resolved = { .where = "", .text = lora->targets.text, .name = lora->targets.name, .count = lora->targets.names };
     (void)model;
+    const struct stored_factors factors = lora_stored_factors(set);
     /* What PEFT has had from the start is always written, later additions only where they say something: old readers refuse unknown keys. */
     int failed = json_object_set_new(json, "bias", json_string(lora_bias_names[set->bias])) |
                  json_object_set_new(json, "fan_in_fan_out", json_boolean(set->fan_in_fan_out)) |
-                 json_object_set_new(json, "init_lora_weights", start_json(set->start)) |
+                 json_object_set_new(json, "init_lora_weights", start_json(set->start.kind)) |
                  json_object_set_new(json, "layers_pattern", names_json(&set->rules.containers)) |
                  json_object_set_new(json, "layers_to_transform", layers_json(&set->rules.layers)) |
-                 json_object_set_new(json, "lora_alpha", number_json(set->alpha)) | json_object_set_new(json, "lora_dropout", json_real(set->dropout)) |
-                 json_object_set_new(json, "modules_to_save", names_json(&set->rules.save)) | json_object_set_new(json, "r", json_integer(set->rank)) |
-                 json_object_set_new(json, "target_modules", names_json(&resolved));
+                 json_object_set_new(json, "lora_alpha", number_json(factors.alpha * set->alpha)) |
+                 json_object_set_new(json, "lora_dropout", json_real(set->dropout)) |
+                 json_object_set_new(json, "modules_to_save", names_json(&set->rules.save)) |
+                 json_object_set_new(json, "r", json_integer(factors.rank * set->rank)) | json_object_set_new(json, "target_modules", names_json(&resolved));
     if (set->tokens.where)
         failed |= json_object_set_new(json, "trainable_token_indices", token_lists_json(&set->tokens));
     if (set->use_dora)
@@ -81,9 +90,9 @@ enum status lora_describe(const struct adapter *adapter, const struct model *mod
     if (set->rules.exclude.where)
         failed |= json_object_set_new(json, "exclude_modules", names_json(&set->rules.exclude));
     if (set->rank_pattern.count)
-        failed |= json_object_set_new(json, "rank_pattern", map_json(&set->rank_pattern));
+        failed |= json_object_set_new(json, "rank_pattern", map_json(&set->rank_pattern, (double)factors.rank));
     if (set->alpha_pattern.count)
-        failed |= json_object_set_new(json, "alpha_pattern", map_json(&set->alpha_pattern));
+        failed |= json_object_set_new(json, "alpha_pattern", map_json(&set->alpha_pattern, factors.alpha));
     return failed ? fail_with(err, BAD_CONFIG, "adapter: a setting that is no valid UTF-8 cannot be saved", "save the YAML file as UTF-8") : OK;
 }
 
@@ -128,4 +137,35 @@ const char *lora_rename(const struct adapter *adapter, struct arena *arena, cons
         return key;
     const char *module = arena_text(arena, key + strlen(lora_root), length - strlen(lora_root) - strlen(bias));
     return lora_targets(lora, module) ? arena_print(arena, "%s%s.base_layer.bias", lora_root, module) : key;
+}
+
+/* One matrix for the pair [first, second]: the rows of both, or each row of both, the second times `factor`. */
+static struct tensor *join(struct arena *arena, struct device *device, const struct tensor *first, const struct tensor *second, bool rows, float factor)
+{
+    const int64_t height = rows ? 1 : first->rows, width = rows ? first->rows * first->cols : first->cols;
+    const float *one = tensor_values(device, arena, first), *other = tensor_values(device, arena, second);
+    float *values = NEW_ARRAY(arena, 2 * height * width, float), *to = values;
+    for (int64_t r = 0; r < height; r++) {
+        for (int64_t c = 0; c < width; c++)
+            *to++ = one[r * width + c];
+        for (int64_t c = 0; c < width; c++)
+            *to++ = factor * other[r * width + c];
+    }
+    return tensor_new(arena, first->name, F32, PARAMETER, rows ? 2 * first->rows : first->rows, rows ? first->cols : 2 * first->cols, values);
+}
+
+/* pissa: s B A - s B0 A0 = s [B, -B0] [A; A0], a LoRA of twice the rank on the untouched base. Source: peft 0.21 tuners/lora/model.py (subtract_mutated_init).
+ */
+struct tensor *lora_stored(const struct adapter *adapter, struct arena *arena, struct tensor *parameter)
+{
+    const struct lora *lora = adapter->state;
+    struct device *device = adapter->parameters->device;
+    for (int i = 0; i < lora->modules; i++) {
+        const struct lora_module *m = &lora->module[i];
+        if (m->start_a && parameter == m->a)
+            return join(arena, device, m->a, m->start_a, true, 1);
+        if (m->start_a && parameter == m->b)
+            return join(arena, device, m->b, m->start_b, false, -1);
+    }
+    return parameter;
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_ITEMS = 65536, HIGHEST_RANK = 65536, HIGHEST_ALPHA = 1000000 };
+enum { MOST_ITEMS = 65536, MOST_ITERATIONS = 1000 };
 
 static const char *where_of(struct arena *arena, const struct setting *row, const struct yaml *value)
 {
@@ -139,25 +139,33 @@ static const struct {
     const char *spelling;
     bool is_word; /* a bool otherwise, which must not stand in quotes */
 } starts[] = {
-    [START_DEFAULT] = { "true", false },
-    [START_RANDOM] = { "false", false },
-    [START_GAUSSIAN] = { "gaussian", true },
-    [START_ORTHOGONAL] = { "orthogonal", true },
+    [START_DEFAULT] = { "true", false },         [START_RANDOM] = { "false", false }, [START_GAUSSIAN] = { "gaussian", true },
+    [START_ORTHOGONAL] = { "orthogonal", true }, [START_PISSA] = { "pissa", true },
 };
+
+/* In front of the number of iterations. */
+static const char iterated[] = "pissa_niter_";
 
 static enum status parse_start(struct arena *arena, const struct setting *row, const struct yaml *value, void *field, const char *folder, struct error *err)
 {
+    struct start *start = field;
+    int64_t iterations;
     (void)arena;
     (void)folder;
-    *(int *)field = START_DEFAULT;
+    *start = (struct start){ .kind = START_DEFAULT };
     if (!value)
         return OK;
     for (size_t i = 0; i < COUNT(starts); i++)
         if (value->kind == YAML_SCALAR && strcmp(value->text, starts[i].spelling) == 0 && (starts[i].is_word || !value->quoted)) {
-            *(int *)field = (int)i;
+            start->kind = (int)i;
             return OK;
         }
-    return is_no(row, value, "true, false, gaussian or orthogonal", err);
+    if (value->kind == YAML_SCALAR && strncmp(value->text, iterated, strlen(iterated)) == 0 && text_to_int(value->text + strlen(iterated), &iterations) &&
+        iterations >= 1 && iterations <= MOST_ITERATIONS) {
+        *start = (struct start){ .kind = START_PISSA, .iterations = (int)iterations };
+        return OK;
+    }
+    return is_no(row, value, "true, false, gaussian, orthogonal, pissa or pissa_niter_K with K from 1 to 1000", err);
 }
 
 static void add_list(struct text *out, const struct names *names)
@@ -223,8 +231,12 @@ static void print_map(struct text *out, const struct setting *row, const void *f
 
 static void print_start(struct text *out, const struct setting *row, const void *field)
 {
+    const struct start *start = field;
     (void)row;
-    text_add_string(out, starts[*(const int *)field].spelling);
+    if (start->iterations)
+        text_print(out, "%s%d", iterated, start->iterations);
+    else
+        text_add_string(out, starts[start->kind].spelling);
 }
 
 const char *const lora_bias_names[] = { [BIAS_NONE] = "none", [BIAS_ALL] = "all", [BIAS_LORA_ONLY] = "lora_only", NULL };
@@ -264,7 +276,7 @@ const struct setting lora_settings[LORA_SETTINGS] = {
     { .name = "lora_bias", .type = SETTING_BOOL, .offset = AT(lora_bias), .fallback = "false",
       .help = "B has a trained bias, scaled like the update" },
     { .name = "init_lora_weights", .type = SETTING_OWN, .offset = AT(start), .fallback = "true", .parse = parse_start, .print = print_start,
-      .help = "start: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal (their product zero), false (both random)" },
+      .help = "start: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal (their product zero), pissa (the principal part of the layer's weights, which is taken out of them), pissa_niter_K (nearly that, by K iterations), false (both random)" },
     { .name = "fan_in_fan_out", .type = SETTING_BOOL, .offset = AT(fan_in_fan_out), .fallback = "false",
       .help = "must be false: no supported family stores its linear layers transposed" },
 };

@@ -7,7 +7,14 @@
 #include "common/settings.h"
 
 enum lora_bias { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY };
-enum lora_start { START_DEFAULT, START_RANDOM, START_GAUSSIAN, START_ORTHOGONAL }; /* init_lora_weights: true, false, "gaussian", "orthogonal" */
+enum lora_start { START_DEFAULT, START_RANDOM, START_GAUSSIAN, START_ORTHOGONAL, START_PISSA };
+enum { HIGHEST_RANK = 65536, HIGHEST_ALPHA = 1000000 };
+
+/* init_lora_weights */
+struct start {
+    int kind;       /* enum lora_start */
+    int iterations; /* pissa_niter_k: k; pissa: 0 */
+};
 
 /* A map from regular expressions to numbers, in the order given. */
 struct number_map {
@@ -23,8 +30,8 @@ struct lora_settings {
     struct target_rules rules;
     struct number_map rank_pattern, alpha_pattern;
     struct token_lists tokens;
-    int bias;  /* enum lora_bias */
-    int start; /* enum lora_start */
+    struct start start;
+    int bias; /* enum lora_bias */
     bool rank_stabilised, fan_in_fan_out, use_dora, lora_bias;
 };
 

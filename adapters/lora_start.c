@@ -3,17 +3,20 @@
  *   true         A uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5)), B zero
  *   gaussian     A normal with deviation 1/rank, B zero
  *   orthogonal   A and B random in two orthogonal halves of the rank, so that B A is zero while neither factor is
+ *   pissa        A and B the principal part of W: of W = U S V^T the first `rank` of each, A = sqrt(S / s) V^T and B = U sqrt(S / s)
  *   false        A as for true, B (and its bias) uniform in +-1/sqrt(rank): for tests, the update is not zero
  *
  * On the embedding A is zero and B normal with deviation 1, whatever the word; only false makes A normal too.
  *
  * A magnitude starts as the norm that it stands for, so that a fresh DoRA multiplies by 1.
  *
- * Source: peft 0.21 tuners/lora/layer.py (reset_lora_parameters, orthogonal_init).
+ * Source: peft 0.21 tuners/lora/layer.py (reset_lora_parameters, orthogonal_init, pissa_init); Meng et al. 2024, "PiSSA".
  */
 #include "adapters/lora.h"
+#include "adapters/principal.h"
 #include "adapters/start.h"
 
+#include "autograd/cpu/rows.h"
 #include "autograd/plan.h"
 #include "common/random.h"
 
@@ -72,20 +75,52 @@ static void start_orthogonal(const struct lora_module *m, struct parameters *par
     arena_destroy(scratch);
 }
 
+static struct tensor *weight_of(const struct lora_module *m, const struct model *model)
+{
+    return m->site->projection == HEAD ? model->head : model->layer[m->site->layer].w[m->site->projection];
+}
+
+/* The start stays beside the parameters, to be taken off what they give. */
+static void start_pissa(const struct lora_module *m, struct parameters *parameters, const struct model *model, int iterations, uint64_t seed)
+{
+    struct arena *scratch = arena_create_like(parameters->arena);
+    float *a = NEW_ARRAY(scratch, m->a->rows * m->a->cols, float), *b = NEW_ARRAY(scratch, m->b->rows * m->b->cols, float);
+    const struct tensor *w = weight_of(m, model);
+    const void *stored = tensor_values(model->device, scratch, w);
+    float *values = arena_array(scratch, (size_t)(w->rows * w->cols), sizeof *values);
+    widen(values, stored, w->dtype, w->rows * w->cols);
+    model_forget(model, w);
+    const struct principal p = principal_of(scratch, (struct matrix){ values, w->rows, w->cols }, m->rank, iterations, seed, random_stream(m->site->module));
+    for (int64_t k = 0; k < m->rank; k++) {
+        const double factor = sqrt(p.value[k] / (double)m->scale);
+        for (int64_t c = 0; c < w->cols; c++)
+            a[k * w->cols + c] = (float)(factor * p.right[k * w->cols + c]);
+        for (int64_t r = 0; r < w->rows; r++)
+            b[r * m->rank + k] = (float)(factor * p.left[k * w->rows + r]);
+    }
+    tensor_upload(parameters->device, m->a, a);
+    tensor_upload(parameters->device, m->b, b);
+    tensor_upload(parameters->device, m->start_a, a);
+    tensor_upload(parameters->device, m->start_b, b);
+    arena_destroy(scratch);
+}
+
 /* What is not drawn is zero, as sealed. */
-void lora_start(const struct lora *lora, struct parameters *parameters, enum lora_start start, uint64_t seed)
+void lora_start(const struct lora *lora, struct parameters *parameters, const struct model *model, struct start start, uint64_t seed)
 {
     for (int i = 0; i < lora->modules; i++) {
         const struct lora_module *m = &lora->module[i];
-        if (start == START_ORTHOGONAL)
+        if (start.kind == START_PISSA)
+            start_pissa(m, parameters, model, start.iterations, seed);
+        else if (start.kind == START_ORTHOGONAL)
             start_orthogonal(m, parameters, seed);
-        else if (start == START_GAUSSIAN)
+        else if (start.kind == START_GAUSSIAN)
             start_normal(parameters, m->a, seed, 1 / (double)m->rank);
         else
             start_uniform(parameters, m->a, seed, 1 / sqrt((double)m->site->in));
-        if (start == START_RANDOM)
+        if (start.kind == START_RANDOM)
             start_uniform(parameters, m->b, seed, 1 / sqrt((double)m->rank));
-        if (start == START_RANDOM && m->bias)
+        if (start.kind == START_RANDOM && m->bias)
             start_uniform(parameters, m->bias, seed, 1 / sqrt((double)m->rank));
     }
 }

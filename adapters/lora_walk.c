@@ -1,6 +1,7 @@
 /* LoRA in the walk through the model: what its seams record.
  *
  *     plain   y + s (drop(x) A^T + ..) B^T               the frozen result is what the second product adds into
+ *     pissa   y - s (drop(x) A0^T) B0^T + s (drop(x) A^T) B^T    with A and B as they began
  *     DoRA    onto + bias + m / n * (x W^T + s (x A^T) B^T), n the norms of the rows of W + s B A
  *
  * With dropout the frozen part of DoRA keeps the input as it is, and only what the magnitude changes in it sees the dropped one, so the frozen product is made
@@ -15,10 +16,16 @@ int lora_place(const struct model_config *config, const struct site *site)
     return site->projection == HEAD ? (int)config->layers * HEAD : site->layer * HEAD + (int)site->projection;
 }
 
+static struct tensor *product(struct graph *g, struct tensor *a, struct tensor *b, struct tensor *x, struct tensor *bias, struct tensor *onto, float scale)
+{
+    return linear(g, linear(g, x, cast(g, a, x->dtype), NULL, NULL, 1), cast(g, b, x->dtype), bias, onto, scale);
+}
+
 static struct tensor *low_rank(struct graph *g, const struct lora_module *m, struct tensor *x, struct tensor *onto)
 {
-    struct tensor *down = linear(g, x, cast(g, m->a, x->dtype), NULL, NULL, 1);
-    return linear(g, down, cast(g, m->b, x->dtype), m->bias, onto, m->scale);
+    if (m->start_a)
+        onto = product(g, m->start_a, m->start_b, x, NULL, onto, -m->scale);
+    return product(g, m->a, m->b, x, m->bias, onto, m->scale);
 }
 
 static struct tensor *with_magnitude(struct graph *g, const struct lora_module *m, const struct frozen *frozen, struct tensor *x, struct tensor *y)

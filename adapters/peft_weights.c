@@ -289,6 +289,8 @@ static enum status write_parameters(const struct adapter *adapter, struct arena 
     int count = parameters->tensors;
     for (int i = 0; i < parameters->tensors; i++) {
         struct tensor *t = parameters->tensor[i];
+        if (adapter->kind->stored)
+            t = adapter->kind->stored(adapter, arena, t);
         file[i] = (struct safetensor){ .name = t->name, .dtype = "F32", .data = tensor_values(parameters->device, arena, t) };
         file[i].rank = shape_of(adapter, t, file[i].shape);
     }

@@ -37,6 +37,16 @@ struct tensor *parameters_add(struct parameters *p, const char *name, int64_t ro
     return p->tensor[p->tensors++] = t;
 }
 
+struct tensor *parameters_add_frozen(struct parameters *p, const char *name, int64_t rows, int64_t cols)
+{
+    if (!p->frozen)
+        p->frozen = parameters_new(p->arena);
+    struct tensor *t = parameters_add(p->frozen, name, rows, cols);
+    t->grad = NULL;
+    t->wants_grad = false;
+    return t;
+}
+
 static enum status make_vector(struct parameters *p, struct tensor **vector, const char *name, struct error *err)
 {
     void *data;
@@ -60,6 +70,8 @@ enum status parameters_seal(struct parameters *p, struct device *device, bool tr
     CHECK(!p->value);
     p->device = device;
     enum status status = make_vectors(p, training, err);
+    if (status == OK && p->frozen)
+        status = parameters_seal(p->frozen, device, false, err);
     if (status != OK) {
         parameters_release(p);
         return status;
@@ -92,6 +104,7 @@ void parameters_release(struct parameters *p)
     release_vector(p, &p->grad);
     release_vector(p, &p->first);
     release_vector(p, &p->second);
+    parameters_release(p->frozen);
 }
 
 void parameters_zero_gradient(struct parameters *p)

@@ -13,12 +13,15 @@ struct parameters {
     int tensors, room;
     int64_t count;                                /* floats in each vector; every tensor starts at a multiple of 16 floats, the gaps stay zero */
     struct tensor *value, *grad, *first, *second; /* STATE f32 [1, count]; NULL before sealing; grad and moments NULL if sealed without training */
+    struct parameters *frozen;                    /* what stands beside the trained tensors and never changes: a vector of values only; NULL: nothing */
     struct device *device;
 };
 
 struct parameters *parameters_new(struct arena *arena);
 /* The tensor has no data until parameters_seal(). */
 struct tensor *parameters_add(struct parameters *p, const char *name, int64_t rows, int64_t cols);
+/* A tensor of p->frozen: no gradient, not counted in parameters_size(). It is sealed and released with the others. */
+struct tensor *parameters_add_frozen(struct parameters *p, const char *name, int64_t rows, int64_t cols);
 /* Allocates (zeroed). training: also gradients and moments. */
 enum status parameters_seal(struct parameters *p, struct device *device, bool training, struct error *err) MUST_USE;
 void parameters_release(struct parameters *p); /* device memory; NULL is fine */

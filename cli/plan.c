@@ -100,6 +100,8 @@ static enum status report_training(struct run *run, const struct plan_command_op
     line(out, "parameters", needs->parameters / 4, "");
     line(out, "gradients", needs->parameters / 4, "");
     line(out, "moments", needs->parameters / 2, "");
+    if (needs->frozen)
+        line(out, "start", needs->frozen, "of the adapter, which training takes away again");
     if (run->eval.count)
         line(out, "best parameters", needs->best, "of the evaluations so far");
     line(out, "plans", needs->host, "");

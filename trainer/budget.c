@@ -20,10 +20,15 @@ static size_t parameter_bytes(const struct session *session, const struct parame
     return device_footprint(session->device, (size_t)parameters->count * sizeof(float));
 }
 
+static size_t frozen_bytes(const struct session *session, const struct parameters *parameters)
+{
+    return parameters->frozen ? parameter_bytes(session, parameters->frozen) : 0;
+}
+
 static void add_up(struct needs *n, const struct session *session)
 {
     n->converted = device_footprint(session->device, session->model->converted_bytes);
-    n->sum = n->program + n->mapped + n->converted + n->parameters + n->best + n->host + device_footprint(session->device, n->cache) +
+    n->sum = n->program + n->mapped + n->converted + n->parameters + n->frozen + n->best + n->host + device_footprint(session->device, n->cache) +
              device_footprint(session->device, larger(n->training, n->evaluation));
 }
 
@@ -57,6 +62,7 @@ static enum status count_needs(struct needs *needs, const struct session *sessio
         needs->training = forward.program->arena_bytes;
         needs->mapped = larger(model_touched_bytes(session->model, forward.program, used), loss.touched);
         needs->parameters = 4 * parameter_bytes(session, parameters);
+        needs->frozen = frozen_bytes(session, parameters);
         needs->best = eval->count ? (size_t)parameters->count * sizeof(float) : 0;
         needs->host = arena_used(lasting) + loss.host;
         needs->evaluation = loss.activations;

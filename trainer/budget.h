@@ -14,6 +14,7 @@ struct needs {
     size_t program;              /* resident before weights are read: code, libraries and their threads, data set, tokenizer */
     size_t mapped, converted;    /* weights: what will be read of the mapping, and what is copied */
     size_t parameters;           /* values; in training also gradients, two moments */
+    size_t frozen;               /* values of the adapter that training does not change: the start of pissa */
     size_t best;                 /* and the values of the best evaluation */
     size_t host;                 /* plans, and results on the host */
     size_t cache;                /* keys and values of the past */

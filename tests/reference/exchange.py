@@ -30,6 +30,10 @@ TOLERANCE = 2e-5  # of the largest logit
 # name: the model's case, the configuration, and a YAML section for graft to train the same method from its own start
 CASES = {
     "lora": ("llama_mha", LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False), "{peft_type: LORA, r: 4, init_lora_weights: false}"),
+    "lora, pissa": ("llama_mha", LoraConfig(r=4, target_modules="all-linear", init_lora_weights="gaussian"),
+                    "{peft_type: LORA, r: 4, lora_alpha: 6, target_modules: all-linear, init_lora_weights: pissa}"),
+    "lora, pissa_niter": ("mistral_window", LoraConfig(r=4, init_lora_weights="orthogonal"),
+                          "{peft_type: LORA, r: 3, use_rslora: true, rank_pattern: {v_proj: 5}, init_lora_weights: pissa_niter_4}"),
     "prefix": ("llama_mha", PrefixTuningConfig(num_virtual_tokens=5), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}"),
     "prefix, grouped heads and window": ("mistral_window", PrefixTuningConfig(num_virtual_tokens=9), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 9}"),
     "prefix, zero": ("llama_gqa_tied", PrefixTuningConfig(num_virtual_tokens=4, init_weights="zero"),
