@@ -21,7 +21,7 @@ static const struct option evaluate_rows[] = {
     MODEL_OPTIONS(struct evaluate_options),
     { "data", OPTION_TEXT, AT(data), "FILE", "!", 0, 0, "records" },
     { "format", OPTION_TEXT, AT(format), "FORMAT", "!", 0, 0, "which fields a record has: dolly, messages, tokens, ... (a wrong one lists all)" },
-    { "template", OPTION_TEXT, AT(template_name), "NAME", NULL, 0, 0, "alpaca, dolly, chatml, ...; absent: the format's own" },
+    { "template", OPTION_TEXT, AT(template_name), "NAME", NULL, 0, 0, "alpaca, dolly, chatml, chat_template, ...; absent: the format's own" },
     { "template-prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "a template of your own: the prompt, fields in braces" },
     { "template-response", OPTION_TEXT, AT(response), "TEXT", NULL, 0, 0, "and the response" },
     { "limit", OPTION_INT, AT(limit), "N", "0", 0, 1e12, "only the first N records; 0: all" },
@@ -43,7 +43,9 @@ static enum status read_records(struct opened *opened, const struct evaluate_opt
                              .limit = o->limit,
                              .where = "command line" };
     const int64_t positions = opened->config.max_positions - opened->session.virtual_tokens - opened->session.first_position;
-    struct data_settings settings = { .max_length = o->max_length ? o->max_length : positions, .over_length = OVER_LENGTH_DROP };
+    struct data_settings settings = { .max_length = o->max_length ? o->max_length : positions,
+                                      .over_length = OVER_LENGTH_DROP,
+                                      .model_folder = o->model.model };
     int32_t eos[MAX_EOS];
     if (!o->prompt != !o->response)
         return fail_with(err, BAD_OPTION, "--template-prompt and --template-response belong together", "give both");

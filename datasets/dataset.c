@@ -64,6 +64,8 @@ static enum status read_source(struct reading *reading, struct error *err)
     reading->bos_text = spelling(reading->tokenizer, reading->tokenizer ? tokenizer_bos(reading->tokenizer) : -1);
     if (parsed)
         check_markers(reading);
+    if (parsed && !parsed->layout)
+        TRY(chat_open(reading, err));
     return read_file(reading, err);
 }
 

@@ -48,6 +48,7 @@ struct data_settings {
     bool deduplicate;    /* a sequence that was there before is left out */
     const char **accept; /* findings that may be there, by name (see struct finding) */
     int accepts;
+    const char *model_folder; /* whose chat template serves template: chat_template; NULL: none. No setting of its own */
 };
 extern const struct setting data_settings_rows[];
 extern const size_t data_settings_count;
@@ -109,7 +110,8 @@ struct dataset {
 
 /* Reads, renders, encodes. tokenizer may be NULL if every source has format tokens (BAD_DATA otherwise). eos: the id that ends an answer (-1: none known,
  * BAD_DATA unless format tokens); vocab bounds all ids. Lines that are no JSON: BAD_FILE; over_length error, malformed records, missing fields, ids outside the
- * vocabulary: BAD_DATA; each with file:line. Unknown formats, templates and fields of templates: BAD_CONFIG with source->where. Findings that are no errors are
+ * vocabulary: BAD_DATA; each with file:line. Unknown formats, templates and fields of templates, template: chat_template where the
+ * model folder has none: BAD_CONFIG with source->where. Findings that are no errors are
  * counted. A token is trained if it begins in a trained span; what is truncated keeps its whole `response` text. */
 enum status dataset_read(struct dataset *dataset, struct arena *arena, const struct source *source, int sources, const struct data_settings *settings,
                          const struct tokenizer *tokenizer, int32_t eos, int64_t vocab, struct error *err) MUST_USE;

@@ -21,7 +21,8 @@ __attribute__((format(printf, 4, 5))) static void note(struct encoded *out, stru
     out->note[out->notes++] = (struct note){ kind, arena_text(arena, text, strlen(text)) };
 }
 
-/* Labels of tokens by the trained spans; the first token begins the text, it answers nothing. What the post-processor puts behind the text belongs to a span that ends with it. */
+/* Labels of tokens by the trained spans; the first token begins the text, it answers nothing. What the post-processor puts behind the text belongs to a span
+ * that ends with it. */
 static void label_tokens(const struct rendering *rendering, const struct tokens *tokens, struct sequence *sequence)
 {
     int s = 0;
@@ -45,6 +46,16 @@ static void keep_texts(struct arena *arena, const struct conversation *conversat
         sequence->response = arena_text(arena, conversation->turn[rendering->last].text, conversation->turn[rendering->last].length);
 }
 
+static enum status render(const struct reading *reading, struct arena *arena, const struct conversation *conversation, struct rendering *out, struct error *err)
+{
+    const struct layout *layout = reading->parsed->layout;
+    if (!layout)
+        return chat_render(reading, arena, conversation, out, err);
+    const bool adds_bos = tokenizer_adds_bos(reading->tokenizer);
+    layout_render(layout, conversation, reading->source->train_on, !adds_bos, reading->bos_text, reading->eos_text, arena, out);
+    return OK;
+}
+
 static enum status encode_text(const struct reading *reading, struct arena *arena, const struct conversation *conversation, struct encoded *out,
                                struct error *err)
 {
@@ -52,15 +63,14 @@ static enum status encode_text(const struct reading *reading, struct arena *aren
     struct tokens tokens;
     struct sequence *sequence = &out->sequence;
     const struct layout *layout = reading->parsed->layout;
-    const bool adds_bos = tokenizer_adds_bos(reading->tokenizer);
-    layout_render(layout, conversation, reading->source->train_on, !adds_bos, reading->bos_text, reading->eos_text, arena, &rendering);
+    TRY(render(reading, arena, conversation, &rendering, err));
     const struct text *text = &rendering.text;
-    if (tokenizer_encode(reading->tokenizer, arena, text->bytes, text->length, true, &tokens, err) != OK)
+    if (tokenizer_encode(reading->tokenizer, arena, text->bytes, text->length, layout != NULL, &tokens, err) != OK)
         return place_failure(err, conversation->where);
     /* Some tokenizers put EOS behind themselves, and some texts end with it in words. */
     const bool ends = tokens.count > 0 && tokens.token[tokens.count - 1].id == reading->eos;
     const bool answers = rendering.spans > 0 && rendering.span[rendering.spans - 1].end == text->length;
-    const int64_t added = layout->ends && !ends;
+    const int64_t added = layout && layout->ends && !ends;
     sequence->count = tokens.count + added;
     sequence->ids = NEW_ARRAY(arena, sequence->count, int32_t);
     sequence->labels = NEW_ARRAY(arena, sequence->count, int32_t);

@@ -43,7 +43,7 @@ void finding_add(struct arena *arena, struct dataset *dataset, struct source_cou
 void check_markers(struct reading *reading)
 {
     const struct layout *layout = reading->parsed->layout;
-    const char *at = layout->markers ? layout->markers : "";
+    const char *at = layout && layout->markers ? layout->markers : "";
     while (*at) {
         const size_t length = strcspn(at, " ");
         struct tokens tokens = { 0 };

@@ -1,14 +1,16 @@
 /* How the files of this room work together; everybody else includes dataset.h.
  *
- * Everything becomes a conversation: turns of roles. A format either names the fields of a record, or reads turns itself. A template is one of two things. A
- * WORDING fills fields into two turns, prompt and response, that stand side by side as they are. A LAYOUT says what stands around the turns of each role. A
- * record of fields under a layout gets the format's own wording first, so every format of fields goes with every layout.
+ * Everything becomes a conversation: turns of roles. A format either names the fields of a record, or reads turns itself. A template is one of three things. A
+ * WORDING fills fields into two turns, prompt and response, that stand side by side as they are. A LAYOUT says what stands around the turns of each role. The
+ * CHAT TEMPLATE of the model folder says the same as a program. A record of fields under either gets the format's own wording first, so every format of fields
+ * goes with every layout.
  * Each field also has a common name, the same in all formats (alpaca's `input` is `context`), so a wording works with any format that has its fields.
  */
 #ifndef GRAFT_DATASETS_FORMAT_H
 #define GRAFT_DATASETS_FORMAT_H
 
 #include "datasets/dataset.h"
+#include "tokenizer/chat_template.h"
 
 enum { MAX_FIELDS = 10 };
 
@@ -74,7 +76,7 @@ struct parsed_template {
     const char *name;
     struct pattern prompt, prompt_without_context, response; /* of formats with fields */
     int context;                                             /* the field whose emptiness chooses prompt_without_context; -1: never */
-    const struct layout *layout;
+    const struct layout *layout;                             /* NULL: the chat template of the model folder */
 };
 
 /* What reads one source. */
@@ -88,6 +90,7 @@ struct reading {
     const struct parsed_template *parsed; /* NULL for formats with own ids */
     const struct data_settings *settings;
     const struct tokenizer *tokenizer;
+    struct chat_template *chat_template; /* NULL until a source asks for it */
     int32_t eos;
     const char *bos_text, *eos_text; /* as the tokenizer spells them; "" if unknown */
     int64_t vocab;
@@ -100,7 +103,7 @@ struct reading {
 struct dataset_format {
     const char *name;
     struct field field[MAX_FIELDS]; /* the rest has no name; members of a record that `read` looks into are IGNORED fields */
-    const char *template_name;      /* used when the source names none; "": the source must name one; NULL: the format takes no template */
+    const char *template_name;      /* used when the source names none; NULL: the format takes no template */
     struct wording wording;         /* for layouts; .response NULL: the format goes with wordings only, or has turns of its own */
     bool has_turns, has_threads;    /* turns of its own; takes the settings of threads */
     /* Whole file; NULL: JSON records, one after the other. */
@@ -180,6 +183,19 @@ struct rendering {
 /* A conversation as one text, in the arena. bos: whether a {bos} at the very beginning is written. */
 void layout_render(const struct layout *layout, const struct conversation *conversation, int train_on, bool bos, const char *bos_text, const char *eos_text,
                    struct arena *arena, struct rendering *out);
+/* Whether turn i is trained: as it says itself, else by train_on. */
+bool turn_is_trained(const struct conversation *conversation, int i, int train_on);
+/* A trained span behind those before it, of which it may continue the last. */
+void rendering_add_span(struct rendering *rendering, size_t begin, size_t end);
+
+/* The template that stands for the model's own, by name. */
+#define CHAT_TEMPLATE "chat_template"
+/* A conversation as one text with every special token, in the arena, by reading->chat_template. Errors: BAD_DATA with conversation->where: what the template
+ * refuses, turns that it does not let be told apart, or turns that are trained or not against the rule of their role. */
+enum status chat_render(const struct reading *reading, struct arena *arena, const struct conversation *conversation, struct rendering *out,
+                        struct error *err) MUST_USE;
+/* Makes reading->chat_template ready. BAD_CONFIG with source->where if the model folder has none; BAD_FILE. */
+enum status chat_open(struct reading *reading, struct error *err) MUST_USE;
 
 /* Format and template of a source, parsed. *out is NULL if the format takes none. BAD_CONFIG with position. */
 enum status source_check(struct arena *arena, const struct source *source, const char *where_prompt, const char *where_response,

@@ -183,7 +183,7 @@ static struct turn fitted(const struct layout *layout, struct turn turn, struct 
     return turn;
 }
 
-static bool is_trained(const struct conversation *conversation, int i, int train_on)
+bool turn_is_trained(const struct conversation *conversation, int i, int train_on)
 {
     const struct turn *turn = &conversation->turn[i];
     if (turn->training != AS_SOURCE_SAYS)
@@ -194,7 +194,7 @@ static bool is_trained(const struct conversation *conversation, int i, int train
     return train_on == TRAIN_ON_ALL || (turn->role == ASSISTANT && last);
 }
 
-static void add_span(struct rendering *out, size_t begin, size_t end)
+void rendering_add_span(struct rendering *out, size_t begin, size_t end)
 {
     if (out->spans > 0 && out->span[out->spans - 1].end == begin)
         out->span[out->spans - 1].end = end;
@@ -245,7 +245,7 @@ void layout_render(const struct layout *layout, const struct conversation *conve
         add_turn(layout, system, NULL, &with, false, arena, &out->text);
     }
     if (train_on == TRAIN_ON_ALL && out->text.length > 0)
-        add_span(out, 0, out->text.length);
+        rendering_add_span(out, 0, out->text.length);
     for (int i = 0; i < conversation->turns; i++) {
         bool folded = layout->system_in_user && i > 0 && turn[i].role == USER && turn[i - 1].role == SYSTEM;
         if (layout->system_in_user && turn[i].role == SYSTEM) {
@@ -256,11 +256,11 @@ void layout_render(const struct layout *layout, const struct conversation *conve
         bool whole = train_on == TRAIN_ON_ALL && one.training == AS_SOURCE_SAYS;
         struct span span = add_turn(layout, one, folded ? &system : NULL, &with, whole, arena, &out->text);
         if (stopping && one.role == USER)
-            add_span(out, span.begin, span.begin + strlen(layout->stop));
-        bool trained = is_trained(conversation, i, train_on);
+            rendering_add_span(out, span.begin, span.begin + strlen(layout->stop));
+        bool trained = turn_is_trained(conversation, i, train_on);
         stopping = trained && one.role == ASSISTANT && layout->stop && train_on != TRAIN_ON_ALL;
         if (trained) {
-            add_span(out, span.begin, span.end);
+            rendering_add_span(out, span.begin, span.end);
             out->last = i;
         }
     }

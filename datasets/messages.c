@@ -62,7 +62,7 @@ static enum status read(struct reading *reading, const json_t *object, const cha
 const struct dataset_format format_messages = {
     .name = "messages",
     .field = { { "messages", NULL, REQUIRED, NULL }, { "id", NULL, IGNORED, NULL }, { "source", NULL, IGNORED, NULL } },
-    .template_name = "",
+    .template_name = "chat_template",
     .has_turns = true,
     .read = read,
 };

@@ -1,4 +1,5 @@
-/* Templates: wordings by name as rows, the user's own from YAML, both read by one small parser and filled by one loop; layouts by name stand in layouts.c.
+/* Templates: wordings by name as rows, the user's own from YAML, both read by one small parser and filled by one loop; layouts by name stand in layouts.c,
+ * the model's own chat template in chat.c.
  *
  * Of a wording only the response is trained, so what belongs to learning when to stop ("### End") stands there, and a blank between prompt and answer belongs
  * to the side on which the tokenizer puts it: " {response}" behind "Answer:". Named strings are those that published models were trained with (Stanford
@@ -25,10 +26,9 @@ static const struct {
     { "prompt_completion", { "{prompt}", NULL, "{response}" } },
     { "text", { "", NULL, "{text}" } },
 };
-static const char *const names[] = {
-    "alpaca", "dolly",  "plain",    "question_answer", "nli",     "prompt_completion", "text",     "vicuna",       "llama2-chat", "llama3",
-    "chatml", "zephyr", "starchat", "openassistant",   "guanaco", "falcon-instruct",   "mpt-chat", "mpt-30b-chat", "baize",       NULL
-};
+static const char *const names[] = { "alpaca",  "dolly",           "plain",    "question_answer", "nli",    "prompt_completion", "text",
+                                     "vicuna",  "llama2-chat",     "llama3",   "chatml",          "zephyr", "starchat",          "openassistant",
+                                     "guanaco", "falcon-instruct", "mpt-chat", "mpt-30b-chat",    "baize",  CHAT_TEMPLATE,       NULL };
 
 const char *const *template_names(void)
 {
@@ -156,10 +156,10 @@ static enum status parse_named(struct parsed_template *out, struct arena *arena,
             return parse_wording(out, arena, format, arena_print(arena, "template %s", name), &rows[i].wording, where, err);
         else if (strcmp(rows[i].name, name) == 0)
             return fail_with(err, BAD_CONFIG, "%s: template %s fills fields of a record, and format %s has turns of a conversation",
-                             "choose a template for conversations: vicuna, llama2-chat, llama3, chatml, zephyr, openassistant, guanaco, ...", source_where,
-                             name, format->name);
+                             "choose a template for conversations: chat_template (the model's own), vicuna, llama2-chat, llama3, chatml, zephyr, ...",
+                             source_where, name, format->name);
     out->layout = layout_find(name);
-    if (!out->layout) {
+    if (!out->layout && strcmp(name, CHAT_TEMPLATE) != 0) {
         size_t count = 0;
         while (names[count])
             count++;
@@ -181,15 +181,13 @@ enum status template_parse(struct parsed_template *out, struct arena *arena, con
     const char *name = source->template_name ? source->template_name : format->template_name;
     if (source->prompt && source->response && format->has_turns)
         return fail_with(err, BAD_CONFIG, "%s: a pair of prompt and response fills fields of a record, and format %s has turns of a conversation",
-                         "choose a template for conversations by name: vicuna, llama2-chat, llama3, chatml, ...", source->where, format->name);
+                         "choose a template for conversations by name: chat_template (the model's own), vicuna, llama2-chat, llama3, chatml, ...",
+                         source->where, format->name);
     if (source->prompt && source->response) {
         const struct wording wording = { source->prompt, NULL, source->response };
         const char *const where[3] = { where_prompt, NULL, where_response };
         return parse_wording(out, arena, format, "the template", &wording, where, err);
     }
-    if (!*name)
-        return fail_with(err, BAD_CONFIG, "%s: format %s needs a template",
-                         "name the one that the model was trained with: template: chatml, llama2-chat, llama3, ...", source->where, format->name);
     return parse_named(out, arena, format, name, source->where, err);
 }
 

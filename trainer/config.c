@@ -264,6 +264,7 @@ enum status config_read(struct config *config, struct arena *arena, const char *
     config->adapter = yaml_find(root, "adapter");
     TRY(settings_read(arena, model_rows, COUNT(model_rows), yaml_find(root, "model"), "model", config->folder, &config->model, err));
     TRY(settings_read(arena, data_settings_rows, data_settings_count, yaml_find(root, "data"), "data", config->folder, &config->data, err));
+    config->data.model_folder = config->model.path;
     const struct yaml *training = yaml_find(root, "training");
     TRY(settings_read(arena, training_rows, COUNT(training_rows), training, "training", config->folder, &config->training, err));
     return check_training(config, training, err);

@@ -82,6 +82,13 @@ cat >"$work/chats.jsonl" <<'E2'
 {"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "I."}, {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]}
 E2
 printf 'model: {path: %s}\nadapter: {peft_type: LORA}\ndata:\n  train: [{path: %s, format: messages, template: vicuna}]\n  over_length: drop\ntraining: {output_dir: %s/chats}\n' "$base" "$work/chats.jsonl" "$work" >"$work/chats.yaml"
+cp -r "$base" "$work/talks" && cp "$work/chats.yaml" "$work/talks.yaml" && cat >"$work/talks/chat_template.jinja" <<'E2'
+{{ bos_token }}{% for m in messages %}{{ m.role + '\n' + m.content + eos_token + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant\n' }}{% endif %}
+E2
+own="model.path=$work/talks data.train.0.template=chat_template"
+claim "data show marks answers in the model's own chat template" bash -c "'$graft' data show '$work/talks.yaml' $own --index 2 | grep -qF '[[I.</s>]]'"
+claim "one BOS is enough" bash -c "! '$graft' data show '$work/talks.yaml' $own --index 2 | grep -qF '<s><s>'"
+claim "training and evaluation take it too" bash -c "'$graft' train '$work/talks.yaml' $own training.output_dir='$work/talks_run' training.max_steps=1 --quiet && '$graft' evaluate --quiet --model '$work/talks' --adapter '$work/talks_run' --data '$work/chats.jsonl' --format messages"
 page() { "$graft" data show "$work/chats.yaml" --html "$work/page.html" && grep -q '<mark> &lt;script&gt;Ho&lt;/script&gt;' "$work/page.html" && ! grep -qE '<script|src=|href=' "$work/page.html"; }
 claim "data show marks every answer" bash -c "'$graft' data show '$work/chats.yaml' --index 2 | grep -qF 'ASSISTANT:[[ I.</s>]]USER: Why? ASSISTANT:[[ So.</s>]]'"
 claim "data show trains on the last answer alone" bash -c "'$graft' data show '$work/chats.yaml' data.train.0.train_on=last_assistant --index 2 | grep -qF 'ASSISTANT: I.</s>USER: Why? ASSISTANT:[[ So.</s>]]'"

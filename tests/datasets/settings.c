@@ -108,7 +108,6 @@ static const struct {
     { "data: {over_length: drop, train: [{path: a, format: doly}]}", "there is no format 'doly'", "did you mean 'dolly'?" },
     { "data: {over_length: drop, train: [{path: a, format: tokens, template: plain}]}", "format tokens takes no template", "" },
     { ONE "}], accept: [empty]}", "there is no finding 'empty'", "findings: over_length, empty_response" },
-    { "data: {over_length: drop, train: [{path: a, format: messages}]}", "format messages needs a template", "chatml" },
     { ONE ", oasst: {mode: best_path}}]}", "'oasst' holds settings of format oasst, and the format is dolly", "format: oasst" },
     { "data: {over_length: drop, train: [{path: a, format: oasst, oasst: {mod: best_path}}]}", "unknown key 'mod'", "did you mean 'mode'?" },
     { "data: {over_length: drop, train: [{path: a, format: oasst, oasst: {mode: top_k}}]}", "oasst.mode is top_k and oasst.top_k is 0", "top_k: N" },

@@ -60,11 +60,12 @@ static void names_of_templates_are_listed(void **state)
     size_t count = 0, layouts = 0;
     for (; count < COUNT(wordings); count++)
         assert_string_equal(template_names()[count], wordings[count]);
-    for (; template_names()[count]; count++)
-        assert_non_null(layout_find(template_names()[count]));
     for (; layout_names()[layouts]; layouts++)
         assert_string_equal(layout_find(layout_names()[layouts])->name, layout_names()[layouts]);
-    assert_int_equal(count, COUNT(wordings) + layouts);
+    for (; count < COUNT(wordings) + layouts; count++)
+        assert_non_null(layout_find(template_names()[count]));
+    assert_string_equal(template_names()[count++], CHAT_TEMPLATE);
+    assert_null(template_names()[count]);
 }
 
 static const struct {
@@ -83,9 +84,10 @@ static const struct {
     { "dolly", "text", NULL, NULL, "template text's response, character 1: {text} is no field of format dolly", "" },
     { "dolly", "alpacca", NULL, NULL, "run.yaml:3:5: there is no template 'alpacca'", "did you mean 'alpaca'?" },
     { "dolly", "koala-chat", NULL, NULL, "there is no template 'koala-chat'", "alpaca, dolly, plain" },
-    { "messages", NULL, NULL, NULL, "format messages needs a template", "template: chatml" },
-    { "messages", "alpaca", NULL, NULL, "template alpaca fills fields of a record, and format messages has turns", "vicuna, llama2-chat" },
+    { "messages", NULL, NULL, NULL, "template chat_template is the model's own, and this model has none", "vicuna, llama2-chat" },
+    { "messages", "alpaca", NULL, NULL, "template alpaca fills fields of a record, and format messages has turns", "chat_template (the model's own), vicuna" },
     { "sharegpt", NULL, "{value}", "{value}", "a pair of prompt and response fills fields of a record, and format sharegpt has turns", "by name" },
+    { "text", "chat_template", NULL, NULL, "template chat_template needs a question and an answer, and format text has neither", "remove the template" },
     { "text", "chatml", NULL, NULL, "template chatml needs a question and an answer, and format text has neither", "remove the template" },
     { "gsm8k", "nli", NULL, NULL, "{premise} is no field of format gsm8k", "fields of this format" },
     { "tokens", "alpaca", NULL, NULL, "format tokens takes no template", "remove" },

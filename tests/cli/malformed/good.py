@@ -55,6 +55,7 @@ def data(path, format, template):
 
 
 CHATS = data("chats.jsonl", "messages", "vicuna")
+TALKS = data("chats.jsonl", "messages", "") + " model.path=talks"  # by the model's own template
 SHARED = data("shared.json", "sharegpt", "vicuna")
 TREES = data("trees.jsonl", "oasst", "vicuna")
 PACKED = data("packed.jsonl.gz", "gsm8k", "")
@@ -63,7 +64,7 @@ PLOTS = data("plots.jsonl", "duorc", "")
 WORDS = data("words.jsonl", "lambada", "")
 DIALOGUES = data("dialogues.jsonl", "guanaco", "")
 PARALLEL = data("s1.dev", "esnli", "")
-COMMANDS = (CHATS, SHARED, TREES, PACKED, PAIRS, PLOTS, WORDS, DIALOGUES, PARALLEL, SCORE, SHARDS, ADAPTED, TEXTS, GENERATE, TOKENIZE, DETOKENIZE, EVALUATE, TRAIN, TOKENS, CONTINUE, PLAN, "inspect base", "inspect adapter",
+COMMANDS = (CHATS, TALKS, SHARED, TREES, PACKED, PAIRS, PLOTS, WORDS, DIALOGUES, PARALLEL, SCORE, SHARDS, ADAPTED, TEXTS, GENERATE, TOKENIZE, DETOKENIZE, EVALUATE, TRAIN, TOKENS, CONTINUE, PLAN, "inspect base", "inspect adapter",
             "data check run.yaml", "data show run.yaml")
 
 
@@ -117,6 +118,10 @@ def adapter_config():
             "bias": "none", "target_modules": ["q_proj"], "inference_mode": True}
 
 
+TEMPLATE = ("{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
+            "{{ m.role + ': ' + m.content + eos_token }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
+
+
 def adapter_tensors():
     tensors = {}
     for layer in range(LAYERS):
@@ -140,6 +145,8 @@ def make_shards(folder, base):
 def make(folder):
     base = os.path.join(folder, "base")
     shutil.copytree(os.path.join(ROOT, "examples", "base"), base)
+    shutil.copytree(base, os.path.join(folder, "talks"))
+    put(folder, "talks/chat_template.jinja", TEMPLATE)
     make_shards(os.path.join(folder, "shards"), base)
     put(folder, "adapter/adapter_config.json", json.dumps(adapter_config()))
     put(folder, "adapter/adapter_model.safetensors", pack(adapter_tensors(), {"format": "pt"}))

@@ -2,7 +2,7 @@
 import gzip
 import json
 
-from good import CHATS, DIALOGUES, PACKED, PAIRS, PARALLEL, PLOTS, SHARED, TRAIN, TREES, WORDS, remove, run, write
+from good import CHATS, DIALOGUES, PACKED, PAIRS, PARALLEL, PLOTS, SHARED, TALKS, TRAIN, TREES, WORDS, remove, run, write
 
 CHAT = '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]}\n'
 
@@ -252,9 +252,19 @@ ROWS = (
     ("a template whose markers are split", TRAIN, source("format: dolly, template: chatml"),
      "findings in the data | 1 no_eos (./records.jsonl:1: nothing that is trained ends with </s>); 2 split_marker (run.yaml:8:7: '<|im_start|>' of template chatml is 10 tokens here; run.yaml:8:7: '<|im_end|>' of template chatml is 8 tokens here) | repair the records, or accept what was found with…"),
     ("a format of turns with a wording", TRAIN, source("format: messages, template: alpaca"),
-     "run.yaml:8:7 | template alpaca fills fields of a record, and format messages has turns of a conversation | choose a template for conversations: vicuna,…"),
-    ("a format that needs a template", TRAIN, source("format: messages"),
-     "run.yaml:8:7 | format messages needs a template | name the one that the model was trained with: template:…"),
+     "run.yaml:8:7 | template alpaca fills fields of a record, and format messages has turns of a conversation | choose a template for conversations: chat_template…"),
+    ("a model that has no chat template", TRAIN, source("format: messages"),
+     "run.yaml:8:7 | template chat_template is the model's own, and ./base has none | name the one that the model was trained with: vicuna,…"),
+    ("talks: a role that the chat template refuses", TALKS, chats(says("system", "So."), says("user", "Hi"), says("assistant", "Ho"), line=3),
+     "chats.jsonl:3 | talks/chat_template.jinja:1:69: the template refuses the conversation: no system here | change the conversation, or use a template that takes it"),
+    ("talks: a question that is trained", TALKS, chats(says("user", "Hi", train=True), says("assistant", "Ho")),
+     "chats.jsonl:1 | turn 1 is no answer and has \"train\": true, and the chat template tells answers apart only | remove \"train\" there, or name a template: chatml, llama3, ..."),
+    ("talks: a chat template that does not end", TALKS, write("talks/chat_template.jinja", "{% for m in messages %}"),
+     "talks/chat_template.jinja:1:24 | {% endfor %} is wanted here, not the end of the template | the template must be Jinja as jinja2 reads it"),
+    ("talks: a chat template that runs on", TALKS, write("talks/chat_template.jinja", "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"),
+     "chats.jsonl:1 | talks/chat_template.jinja:1:32: the rendering takes more than 128 MiB of memory | the template does more than a conversation needs:…"),
+    ("talks: a chat template that prints nothing", TALKS, write("talks/chat_template.jinja", "{% generation %}{% endgeneration %}"),
+     "findings in the data | 1 nothing_trained (chats.jsonl:1: 0 tokens, none of them trained) | repair the records, or accept what was found with…"),
     ("settings of trees for another format", TRAIN, source("format: dolly, oasst: {mode: best_path}"),
      "run.yaml:8:7 | 'oasst' holds settings of format oasst, and the format is dolly | remove them, or set format: oasst"),
     ("a mode of trees that does not exist", TRAIN, source("format: oasst, oasst: {mode: best}"),
