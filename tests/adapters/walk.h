@@ -10,11 +10,14 @@ struct batch {
     const int32_t *ids[16];
     const int32_t *labels[16]; /* at their own token, -100: not trained; NULL: logits of all rows are wanted */
     int64_t length[16];
+    int32_t first_row; /* random numbers of its rows are those of rows from here on */
+    float weight;      /* of a trained token's loss; 0: the mean of them */
 };
 
 /* What a batch looks like laid end to end. */
 struct laid_out {
     int64_t rows, selected;
+    float weight;
     int32_t *ids, *positions, *spans, *chosen, *labels, *row_key;
 };
 
@@ -34,13 +37,14 @@ static inline struct laid_out lay_out(struct arena *arena, const struct batch *b
             const int32_t next = t + 1 - in_front; /* of the real ids */
             const bool trained = batch->labels[i] && next >= 0 && t + 1 < length && batch->labels[i][next] != -100;
             l.ids[l.rows] = t < in_front ? (int32_t)model->config.vocab + t : batch->ids[i][t - in_front];
-            l.positions[l.rows] = at + t, l.row_key[l.rows] = (int32_t)l.rows;
+            l.positions[l.rows] = at + t, l.row_key[l.rows] = batch->first_row + (int32_t)l.rows;
             if (batch->labels[i] ? !trained : t < in_front)
                 continue;
             l.labels[l.selected] = trained ? batch->labels[i][next] : 0;
             l.chosen[l.selected++] = (int32_t)l.rows;
         }
     }
+    l.weight = batch->weight ? batch->weight : 1 / (float)l.selected;
     return l;
 }
 
@@ -68,7 +72,7 @@ static inline void walk_run(struct scratch *s, struct program *program, struct d
     if (labels)
         tensor_upload(device, labels, l->labels);
     if (weight)
-        tensor_upload(device, weight, (float[]){ 1 / (float)l->selected });
+        tensor_upload(device, weight, &l->weight);
     assert_fine(s, program_run(program, device));
 }
 
@@ -92,7 +96,7 @@ static inline float *walk_logits(struct scratch *s, const struct model *model, c
     return values;
 }
 
-/* The mean loss per trained token; gradients go to adapter->parameters (sealed for training). */
+/* The loss, weighed as the batch says; gradients go to adapter->parameters (sealed for training). */
 static inline float walk_loss_with(struct scratch *s, const struct model *model, struct adapter *adapter, const struct batch *batch,
                                    struct plan_options options)
 {
