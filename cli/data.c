@@ -126,6 +126,8 @@ static enum status run_data(struct cli *cli, const void *options)
     TRY(check_options(o, shows, cli->arena, cli->err));
     TRY(config_read(&run.config, cli->arena, arguments->item[1], arguments->item + 2, arguments->count - 2, cli->err));
     TRY(model_config_read(&run.model_config, cli->arena, run.config.model.path, cli->err));
+    struct device device; /* for its threads */
+    TRY(device_open(&device, o->common.device, (int)o->common.threads, cli->err));
     enum status status = run_open_data(&run, cli->err);
     if (status == OK)
         status = output_open(&out, cli->arena, o->html, o->force || !o->html, cli->err);
@@ -136,6 +138,7 @@ static enum status run_data(struct cli *cli, const void *options)
     else
         output_discard(&out);
     run_close(&run);
+    device_close(&device);
     return status;
 }
 

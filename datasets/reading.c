@@ -1,14 +1,14 @@
 /* From records to conversations: what every format's reader uses.
  *
- * Conversations gather in a block and are encoded together; then the block's memory is given back. So a file may be larger than memory, and what is encoded at
- * once does not depend on each other.
+ * Conversations gather in a block and are encoded by all threads; then the block's memory is given back. So a file may be larger than memory. No conversation
+ * depends on another, and what came of them is taken in the order of the file: the number of threads changes nothing.
  */
 #include "datasets/format.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { BLOCK_CONVERSATIONS = 512, BLOCK_BYTES = 8 << 20 };
+enum { BLOCK_CONVERSATIONS = 512, BLOCK_BYTES = 8 << 20, AT_ONCE = 128 };
 
 struct turn turn_of(enum turn_role role, const char *text, size_t length)
 {
@@ -103,24 +103,40 @@ static void take(struct reading *reading, const struct encoded *encoded)
         settle(reading, &encoded->sequence);
 }
 
+/* One of the conversations that are encoded at once. */
+struct one {
+    struct arena *arena;
+    struct encoded encoded;
+    enum status status;
+    struct error err;
+};
+
+/* All threads encode; what comes of it is taken in order, up to the first failure. */
+static enum status encode_some(struct reading *reading, struct one *some, const struct conversation *conversation, int count, struct error *err)
+{
+    enum status status = OK;
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < count; i++) {
+        some[i] = (struct one){ .arena = arena_create_like(reading->arena) };
+        some[i].status = encode(reading, some[i].arena, &conversation[i], &some[i].encoded, &some[i].err);
+    }
+    for (int i = 0; i < count; i++) {
+        if (status == OK && (status = some[i].status) != OK)
+            *err = some[i].err;
+        if (status == OK)
+            take(reading, &some[i].encoded);
+        arena_destroy(some[i].arena);
+    }
+    return status;
+}
+
 enum status reading_encode(struct reading *reading, bool all, struct error *err)
 {
     if (!all && reading->conversations < BLOCK_CONVERSATIONS && arena_used(reading->block) < BLOCK_BYTES)
         return OK;
-    struct arena *scratch = arena_create_like(reading->arena);
-    enum status status = OK;
-    for (int i = 0; i < reading->conversations && status == OK; i++) {
-        struct encoded encoded;
-        if (arena_used(scratch) > BLOCK_BYTES) {
-            arena_destroy(scratch);
-            scratch = arena_create_like(reading->arena);
-        }
-        status = encode(reading, scratch, &reading->conversation[i], &encoded, err);
-        if (status == OK)
-            take(reading, &encoded);
-    }
-    arena_destroy(scratch);
-    TRY(status);
+    struct one *some = NEW_ARRAY(reading->block, AT_ONCE, struct one);
+    for (int i = 0; i < reading->conversations; i += AT_ONCE)
+        TRY(encode_some(reading, some, reading->conversation + i, reading->conversations - i < AT_ONCE ? reading->conversations - i : AT_ONCE, err));
     arena_destroy(reading->block);
     reading->block = arena_create_like(reading->arena);
     reading->conversation = NULL;
