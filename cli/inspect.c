@@ -1,8 +1,10 @@
-/* graft inspect: what a model folder or an adapter folder is. */
+/* graft inspect: what a model folder, an adapter folder or a token cache is. */
 #include "cli/commands.h"
 #include "cli/inspect_adapter.h"
 #include "cli/opened.h"
 #include "common/files.h"
+#include "common/hdf5_file.h"
+#include "datasets/token_cache.h"
 #include "models/family.h"
 
 #include <stdlib.h>
@@ -61,6 +63,21 @@ static enum status inspect_model(struct arena *arena, const char *folder, struct
     return status;
 }
 
+static enum status inspect_cache(struct arena *arena, const char *path, struct output *out, struct error *err)
+{
+    struct dataset dataset;
+    struct text report = text_new(arena);
+    char key[CACHE_KEY];
+    TRY(token_cache_read(&dataset, arena, path, NULL, key, INT32_MAX, err));
+    dataset_report(&dataset, "source", &report);
+    output_print(out, "%s: a token cache\n  key            %s\n  sequences      %lld of %lld records, %.12s by their hash\n", path, key,
+                 (long long)dataset.count, (long long)dataset.records, dataset.hash);
+    output_print(out, "  tokens         %lld, %lld of them trained\n", (long long)dataset.tokens, (long long)dataset.trained);
+    output_write(out, report.bytes, report.length);
+    dataset_close(&dataset);
+    return OK;
+}
+
 /* Loads the adapter onto the model, as every other command would. */
 static enum status check_fit(struct cli *cli, const struct inspect_options *o, const char *folder, struct output *out)
 {
@@ -89,9 +106,11 @@ static enum status run_inspect(struct cli *cli, const void *options)
             fail_with(cli->err, BAD_OPTION, "--model: %s is no adapter folder", "only an adapter can be held against a model: leave the option out", folder);
     else if (file_exists(path_join(cli->arena, folder, "config.json")))
         status = inspect_model(cli->arena, folder, &out, cli->err);
+    else if (hdf5_is_sealed(folder))
+        status = inspect_cache(cli->arena, folder, &out, cli->err);
     else
-        status = fail_with(cli->err, BAD_FILE, "%s: neither a model folder nor an adapter folder",
-                           "a model folder has a config.json, an adapter folder an adapter_config.json", folder);
+        status = fail_with(cli->err, BAD_FILE, "%s: neither a model folder nor an adapter folder nor a token cache",
+                           "a model folder has a config.json, an adapter folder an adapter_config.json; a token cache is a .h5 file of data.cache", folder);
     if (status == OK && o->model)
         status = check_fit(cli, o, folder, &out);
     if (status == OK)
@@ -103,7 +122,7 @@ static enum status run_inspect(struct cli *cli, const void *options)
 const struct command command_inspect = {
     .name = "inspect",
     .arguments = "PATH",
-    .summary = "what a model folder or an adapter folder is",
+    .summary = "what a model folder, an adapter folder or a token cache is",
     .min_arguments = 1,
     .max_arguments = 1,
     .option = inspect_rows,

@@ -2,8 +2,12 @@
 #include "datasets/format.h"
 
 #include "common/files.h"
+#include "common/log.h"
+#include "datasets/token_cache.h"
 
 #include <string.h>
+
+enum { FORGET_AFTER = 1024 }; /* sequences */
 
 enum status source_check(struct arena *arena, const struct source *source, const char *where_prompt, const char *where_response,
                          const struct dataset_format **format, struct parsed_template **out, struct error *err)
@@ -48,10 +52,13 @@ static const char *spelling(const struct tokenizer *tokenizer, int32_t id)
     return text ? text : "";
 }
 
-static enum status read_source(struct reading *reading, struct error *err)
+/* What is needed before the file is opened: the source checked, its template's markers too. */
+static enum status prepare(struct reading *reading, int i, const struct source *source, struct error *err)
 {
-    const struct source *source = reading->source;
     struct parsed_template *parsed;
+    reading->source = source;
+    reading->counts = &reading->dataset->source[i];
+    reading->counts->source = source;
     TRY(source_check(reading->arena, source, source->where, source->where, &reading->format, &parsed, err));
     reading->parsed = parsed;
     if (parsed && !reading->tokenizer)
@@ -66,7 +73,7 @@ static enum status read_source(struct reading *reading, struct error *err)
         check_markers(reading);
     if (parsed && !parsed->layout)
         TRY(chat_open(reading, err));
-    return read_file(reading, err);
+    return OK;
 }
 
 void dataset_sum_up(struct dataset *dataset, const struct arena *like)
@@ -83,6 +90,7 @@ void dataset_sum_up(struct dataset *dataset, const struct arena *like)
             const struct sequence *sequence = &dataset->sequence[i];
             char hex[65];
             CHECK(sequence->labels == sequence->ids + sequence->count);
+            dataset_forget_behind(dataset, i);
             /* Each sequence is hashed by itself, so borders count, and then the hashes in their order. */
             hash_bytes(sequence->ids, 2 * (size_t)sequence->count * sizeof *sequence->ids, hex);
             text_add(&hashes, hex, 64);
@@ -99,19 +107,88 @@ void dataset_sum_up(struct dataset *dataset, const struct arena *like)
     arena_destroy(scratch);
 }
 
+static enum status read_all(struct reading *reading, const struct source *source, int sources, struct error *err)
+{
+    struct dataset *dataset = reading->dataset;
+    *dataset = (struct dataset){ .source = NEW_ARRAY(reading->arena, sources, struct source_counts), .sources = sources };
+    for (int i = 0; i < sources; i++) {
+        TRY(prepare(reading, i, &source[i], err));
+        TRY(read_file(reading, err));
+    }
+    if (reading->cache)
+        TRY(token_cache_map(reading->cache, dataset, err));
+    dataset_find_duplicates(dataset, reading->arena, reading->settings->deduplicate);
+    dataset_sum_up(dataset, reading->arena);
+    return OK;
+}
+
+/* Reads the sources into a new cache, with memory that is given back then. */
+static enum status make_cache(struct reading reading, const char *path, const char *key, const struct source *source, int sources, struct error *err)
+{
+    struct dataset dataset = { 0 };
+    char again[CACHE_KEY];
+    reading.arena = arena_create_like(reading.arena);
+    reading.dataset = &dataset;
+    enum status status = token_cache_new(&reading.cache, reading.arena, path, err);
+    if (status == OK)
+        status = read_all(&reading, source, sources, err);
+    if (status == OK)
+        status = token_cache_key(again, reading.arena, source, sources, reading.settings, reading.tokenizer, reading.eos, reading.vocab, err);
+    if (status == OK && strcmp(again, key) != 0)
+        status = fail_with(err, BAD_DATA, "%s: the data changed while they were read", "wait until nobody writes to the data files, then run again", path);
+    if (status == OK)
+        status = token_cache_commit(reading.cache, &dataset, key, err);
+    token_cache_close(reading.cache);
+    arena_destroy(reading.arena);
+    return status;
+}
+
+static enum status read_cached(struct reading *reading, const struct source *source, int sources, struct error *err)
+{
+    char key[CACHE_KEY], found[CACHE_KEY];
+    struct error refused = { .code = OK };
+    struct dataset *dataset = reading->dataset;
+    struct arena *arena = reading->arena;
+    TRY(token_cache_key(key, arena, source, sources, reading->settings, reading->tokenizer, reading->eos, reading->vocab, err));
+    const char *path = arena_print(arena, "%s/%s.h5", reading->settings->cache, key);
+    const bool exists = file_exists(path);
+    if (!exists || token_cache_read(dataset, arena, path, key, found, reading->vocab, &refused) != OK) {
+        if (exists)
+            warn("%s; it is made again", refused.what);
+        TRY(make_cache(*reading, path, key, source, sources, err));
+        TRY(token_cache_read(dataset, arena, path, key, found, reading->vocab, err));
+    }
+    if (dataset->sources != sources)
+        return fail_with(err, BAD_FILE, "%s: damaged: %d sources, there are %d", "delete the file: it is made again", path, dataset->sources, sources);
+    for (int i = 0; i < sources; i++)
+        TRY(prepare(reading, i, &source[i], err));
+    return OK;
+}
+
 enum status dataset_read(struct dataset *dataset, struct arena *arena, const struct source *source, int sources, const struct data_settings *settings,
                          const struct tokenizer *tokenizer, int32_t eos, int64_t vocab, struct error *err)
 {
     struct reading reading = { .dataset = dataset, .arena = arena, .settings = settings, .tokenizer = tokenizer, .eos = eos };
-    *dataset = (struct dataset){ .source = NEW_ARRAY(arena, sources, struct source_counts), .sources = sources };
+    *dataset = (struct dataset){ 0 };
     reading.vocab = vocab < INT32_MAX ? vocab : INT32_MAX;
-    for (int i = 0; i < sources; i++) {
-        reading.source = &source[i];
-        reading.counts = &dataset->source[i];
-        reading.counts->source = &source[i];
-        TRY(read_source(&reading, err));
-    }
-    dataset_find_duplicates(dataset, arena, settings->deduplicate);
-    dataset_sum_up(dataset, arena);
-    return OK;
+    return settings->cache && sources > 0 ? read_cached(&reading, source, sources, err) : read_all(&reading, source, sources, err);
+}
+
+void dataset_forget(const struct dataset *dataset)
+{
+    if (dataset->map)
+        map_forget(dataset->map->bytes, dataset->map->size);
+}
+
+void dataset_forget_behind(const struct dataset *dataset, int64_t i)
+{
+    if (i % FORGET_AFTER == FORGET_AFTER - 1)
+        dataset_forget(dataset);
+}
+
+void dataset_close(struct dataset *dataset)
+{
+    if (dataset->map)
+        map_close(dataset->map);
+    dataset->map = NULL;
 }

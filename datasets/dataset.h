@@ -46,6 +46,7 @@ struct data_settings {
     int64_t max_length;
     int over_length;     /* enum over_length */
     bool deduplicate;    /* a sequence that was there before is left out */
+    const char *cache;   /* the folder of token caches, or NULL */
     const char **accept; /* findings that may be there, by name (see struct finding) */
     int accepts;
     const char *model_folder; /* whose chat template serves template: chat_template; NULL: none. No setting of its own */
@@ -64,6 +65,8 @@ struct sequence {
     int choice;                    /* the number of its set of adapters, where sequences choose */
     int64_t group;                 /* sequences of one tree of messages share it: a split keeps them together */
 };
+
+struct map;
 
 enum finding_kind {
     OVER_LENGTH,     /* cut or dropped */
@@ -105,16 +108,21 @@ struct dataset {
     struct finding finding[FINDINGS]; /* of all sources */
     struct source_counts *source;
     int sources;
-    char hash[65]; /* over ids and labels */
+    char hash[65];   /* over ids and labels */
+    struct map *map; /* of a token cache, where the sequences lie; NULL: in memory */
 };
 
 /* Reads, renders, encodes. tokenizer may be NULL if every source has format tokens (BAD_DATA otherwise). eos: the id that ends an answer (-1: none known,
  * BAD_DATA unless format tokens); vocab bounds all ids. Lines that are no JSON: BAD_FILE; over_length error, malformed records, missing fields, ids outside the
- * vocabulary: BAD_DATA; each with file:line. Unknown formats, templates and fields of templates, template: chat_template where the
- * model folder has none: BAD_CONFIG with source->where. Findings that are no errors are
- * counted. A token is trained if it begins in a trained span; what is truncated keeps its whole `response` text. */
+ * vocabulary: BAD_DATA; each with file:line. Unknown formats, templates and fields of templates, template: chat_template where the model folder has none:
+ * BAD_CONFIG with source->where. Findings that are no errors are counted. A token is trained if it begins in a trained span; what is truncated keeps its whole
+ * `response` text. With settings->cache the sequences lie in a token cache there, which is made if there is none yet: close the dataset, and forget what was
+ * used. */
 enum status dataset_read(struct dataset *dataset, struct arena *arena, const struct source *source, int sources, const struct data_settings *settings,
                          const struct tokenizer *tokenizer, int32_t eos, int64_t vocab, struct error *err) MUST_USE;
+/* Gives back what reading the sequences of a token cache brought into memory; they are read again when they are used. */
+void dataset_forget(const struct dataset *dataset);
+void dataset_close(struct dataset *dataset); /* safe on a zeroed or closed one, and after a split */
 /* Splits a fraction of the conversations off into *eval by (seed): deterministic, whole trees, at least one group each side (BAD_DATA below two), both in file
  * order. Findings stay with train, conversations are shared out. */
 enum status dataset_split(struct dataset *train, struct dataset *eval, struct arena *arena, double fraction, uint64_t seed, struct error *err) MUST_USE;

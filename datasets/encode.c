@@ -118,8 +118,7 @@ static enum status check_vocabulary(const struct reading *reading, const struct 
     return OK;
 }
 
-/* Nothing predicts the first token, whatever its label says. Returns whether EOS is among what is trained. */
-static bool count_trained(struct sequence *sequence, int32_t eos)
+bool sequence_count_trained(struct sequence *sequence, int32_t eos)
 {
     bool ends = false, last_run = true;
     sequence->trained = 0;
@@ -150,7 +149,7 @@ enum status encode(const struct reading *reading, struct arena *arena, const str
     TRY(fit(reading, arena, out, err));
     if (!out->kept)
         return OK;
-    const bool ends = count_trained(sequence, reading->eos);
+    const bool ends = sequence_count_trained(sequence, reading->eos);
     if (sequence->trained == 0) {
         note(out, arena, NOTHING_TRAINED, "%" PRId64 " tokens, none of them trained", sequence->count);
         out->kept = false;

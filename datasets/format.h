@@ -98,6 +98,7 @@ struct reading {
     int64_t room;   /* of dataset->sequence */
     struct conversation *conversation;
     int conversations;
+    struct token_cache *cache; /* what sequences go to; NULL: memory */
 };
 
 struct dataset_format {
@@ -216,12 +217,18 @@ struct encoded {
 enum status encode(const struct reading *reading, struct arena *arena, const struct conversation *conversation, struct encoded *out,
                    struct error *err) MUST_USE;
 
+/* Sets `trained` and `prompt_count` from the labels. Nothing predicts the first token, whatever its label says. Returns whether eos is among what is trained.
+ */
+bool sequence_count_trained(struct sequence *sequence, int32_t eos);
+
 /* Counts a finding of a source and of its dataset; the first few places are kept with their detail. */
 void finding_add(struct arena *arena, struct dataset *dataset, struct source_counts *counts, enum finding_kind kind, const char *where, const char *detail, ...)
     __attribute__((format(printf, 6, 7)));
 /* Counts the template's markers that the tokenizer makes several tokens of. */
 void check_markers(struct reading *reading);
 
+/* For walks through all sequences, with the number of each: now and then what of a mapping they have brought into memory is given back. */
+void dataset_forget_behind(const struct dataset *dataset, int64_t i);
 /* Totals and the hash, over what a dataset holds; count of each source is already there. */
 void dataset_sum_up(struct dataset *dataset, const struct arena *like);
 /* Counts sequences that were there before, and leaves them out if `drop`. */

@@ -63,6 +63,7 @@ void dataset_find_duplicates(struct dataset *dataset, struct arena *arena, bool 
         const int64_t end = i + counts->count;
         for (; i < end; i++) {
             const struct sequence sequence = dataset->sequence[i];
+            dataset_forget_behind(dataset, i);
             int64_t *slot = table_find(&table, &sequence);
             if (*slot)
                 finding_add(arena, dataset, counts, DUPLICATE, sequence.where, "as %s", dataset->sequence[*slot - 1].where);
@@ -83,12 +84,15 @@ void dataset_compare(const struct dataset *train, struct dataset *eval, struct a
 {
     struct arena *scratch = arena_create_like(arena);
     const struct table table = table_new(scratch, train->sequence, train->count);
-    for (int64_t i = 0; i < train->count; i++)
+    for (int64_t i = 0; i < train->count; i++) {
         *table_find(&table, &train->sequence[i]) = i + 1;
+        dataset_forget_behind(train, i);
+    }
     for (int s = 0; s < eval->sources; s++) {
         struct source_counts *counts = &eval->source[s];
         for (int64_t i = counts->first; i < counts->first + counts->count; i++) {
             const int64_t *slot = table_find(&table, &eval->sequence[i]);
+            dataset_forget_behind(train, i);
             if (*slot)
                 finding_add(arena, eval, counts, EVAL_IN_TRAIN, eval->sequence[i].where, "also in train, as %s", train->sequence[*slot - 1].where);
         }
@@ -121,7 +125,7 @@ enum status dataset_split(struct dataset *train, struct dataset *eval, struct ar
         return all.count < 2 ? err->code : cure_with(err, "all are of one tree, which stays whole: give data.eval its own file, or leave eval_fraction out");
     }
     const bool *is_held = choose(arena, groups, fraction, seed);
-    *eval = (struct dataset){ .sources = all.sources };
+    *eval = (struct dataset){ .sources = all.sources, .map = all.map };
     struct dataset *const sides[2] = { train, eval };
     for (int side = 0; side < 2; side++) {
         sides[side]->count = 0;

@@ -4,6 +4,7 @@
  * depends on another, and what came of them is taken in the order of the file: the number of threads changes nothing.
  */
 #include "datasets/format.h"
+#include "datasets/token_cache.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -67,7 +68,7 @@ void read_fields(struct reading *reading, const struct record *record, const cha
     reading_add(reading, (struct conversation){ .where = where, .group = reading->groups++, .turn = turn, .turns = 2 });
 }
 
-/* Moves a sequence out of the block; labels right behind ids, so that both are hashed at once. */
+/* Moves a sequence out of the block, into memory or the cache; labels right behind ids, so that both are hashed at once. */
 static void settle(struct reading *reading, const struct sequence *from)
 {
     struct dataset *dataset = reading->dataset;
@@ -78,7 +79,12 @@ static void settle(struct reading *reading, const struct sequence *from)
         dataset->sequence = arena_grow(arena, dataset->sequence, (size_t)dataset->count, (size_t)reading->room, sizeof *dataset->sequence);
     }
     struct sequence *sequence = &dataset->sequence[dataset->count++];
+    reading->counts->count++;
     *sequence = *from;
+    if (reading->cache) {
+        token_cache_add(reading->cache, from);
+        return;
+    }
     sequence->ids = NEW_ARRAY(arena, 2 * count, int32_t);
     sequence->labels = sequence->ids + count;
     for (int64_t t = 0; t < count; t++) {
@@ -89,7 +95,6 @@ static void settle(struct reading *reading, const struct sequence *from)
         sequence->prompt = arena_text(arena, from->prompt, strlen(from->prompt));
         sequence->response = arena_text(arena, from->response, strlen(from->response));
     }
-    reading->counts->count++;
 }
 
 /* Takes what a conversation became, in the order of the file. */
@@ -127,7 +132,7 @@ static enum status encode_some(struct reading *reading, struct one *some, const 
             take(reading, &some[i].encoded);
         arena_destroy(some[i].arena);
     }
-    return status;
+    return status == OK && reading->cache ? token_cache_flush(reading->cache, false, err) : status;
 }
 
 enum status reading_encode(struct reading *reading, bool all, struct error *err)

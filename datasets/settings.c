@@ -200,6 +200,7 @@ const struct setting data_settings_rows[] = {
     { "max_length", SETTING_INT, DATA(max_length), "1024", 2, 1 << 24, NULL, NULL, NULL, "tokens of a sequence, EOS included" },
     { "over_length", SETTING_CHOICE, DATA(over_length), "!", 0, 0, over_lengths, NULL, NULL, "what becomes of longer sequences" },
     { "deduplicate", SETTING_BOOL, DATA(deduplicate), "false", 0, 0, NULL, NULL, NULL, "leave out sequences that were there before" },
+    { "cache", SETTING_PATH, DATA(cache), NULL, 0, 0, NULL, NULL, NULL, "folder where sequences are kept for the next run; absent: nowhere" },
     { "accept", SETTING_OWN, DATA(accept), NULL, 0, 0, NULL, parse_accept, print_accept, "list of findings that may be there: empty_response, ..." },
 };
 const size_t data_settings_count = COUNT(data_settings_rows);

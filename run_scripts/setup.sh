@@ -9,7 +9,7 @@ set -euo pipefail
 
 # ocl-icd-opencl-dev: Debian's oneDNN is built with OpenCL, and its CMake file asks for it though graft does not use it.
 packages=(gcc g++ cmake ninja-build pkg-config python3
-          libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev zlib1g-dev libdnnl-dev ocl-icd-opencl-dev libssl-dev)
+          libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev zlib1g-dev libdnnl-dev ocl-icd-opencl-dev libssl-dev libhdf5-dev)
 case "${1-}" in
 "") ;;
 tests) packages+=(libcmocka-dev clang-format gzip git) ;;

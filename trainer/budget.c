@@ -35,10 +35,13 @@ static void add_up(struct needs *n, const struct session *session)
 /* Virtual tokens lie behind the vocabulary: no row of the model is read for them. */
 static void mark_ids(bool *used, int64_t vocab, const struct dataset *dataset)
 {
-    for (int64_t s = 0; s < dataset->count; s++)
+    for (int64_t s = 0; s < dataset->count; s++) {
         for (int64_t t = 0; dataset->sequence[s].ids && t < dataset->sequence[s].count; t++)
             if (dataset->sequence[s].ids[t] < vocab)
                 used[dataset->sequence[s].ids[t]] = true;
+        if (s % 1024 == 0)
+            dataset_forget(dataset);
+    }
 }
 
 /* The needs of one candidate; plans into an arena of its own, since plans are large and most are thrown away. */

@@ -115,5 +115,7 @@ void run_close(struct run *run)
         session_release(&run->session);
     adapter_release(run->adapter);
     model_release(&run->model);
+    dataset_close(&run->train);
+    dataset_close(&run->eval);
     tokenizer_close(run->tokenizer);
 }

@@ -102,6 +102,8 @@ static enum status one_step(struct loop *loop, int64_t step, bool *stop, struct 
     bool last = step == run->steps;
     if (run->eval.count && (last || (settings->eval_steps && step % settings->eval_steps == 0)))
         TRY(evaluate(loop, step, stop, err));
+    dataset_forget(&run->train);
+    dataset_forget(&run->eval);
     if (settings->save_steps && step % settings->save_steps == 0)
         TRY(saves_step(&loop->saves, step, err));
     return OK;
