@@ -41,6 +41,20 @@ static void key_of_source(struct text *all, const struct source *source, const c
         text_print(all, "%zu:%s\n", strlen(t->lang[i]), t->lang[i]);
 }
 
+/* What the model's own chat template is made of. */
+static enum status key_of_model(struct text *all, struct arena *arena, const char *folder, struct error *err)
+{
+    static const char *const file[] = { "chat_template.jinja", "chat_template.json", "tokenizer_config.json", "special_tokens_map.json" };
+    for (size_t i = 0; i < COUNT(file); i++) {
+        const char *path = path_join(arena, folder, file[i]);
+        char hex[65] = "";
+        if (file_exists(path))
+            TRY(hash_file(path, hex, err));
+        text_print(all, "%s %s\n", file[i], hex);
+    }
+    return OK;
+}
+
 enum status token_cache_key(char key[CACHE_KEY], struct arena *arena, const struct source *source, int sources, const struct data_settings *settings,
                             const struct tokenizer *tokenizer, int32_t eos, int64_t vocab, struct error *err)
 {
@@ -53,6 +67,8 @@ enum status token_cache_key(char key[CACHE_KEY], struct arena *arena, const stru
     }
     text_print(&all, "length %" PRId64 " %d deduplicate %d eos %d vocab %" PRId64 "\n", settings->max_length, settings->over_length, settings->deduplicate, eos,
                vocab);
+    if (settings->model_folder)
+        TRY(key_of_model(&all, arena, settings->model_folder, err));
     if (tokenizer)
         text_print(&all, "tokenizer %s bos %d eos %d\n", tokenizer_hash(tokenizer), tokenizer_bos(tokenizer), tokenizer_eos(tokenizer));
     hash_bytes(all.bytes, all.length, key);
