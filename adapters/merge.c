@@ -377,6 +377,7 @@ enum status merge_write(const struct adapter *adapter, struct arena *arena, cons
                          "give it to generate, evaluate and score with --adapter", adapter->init_from, adapter->kind->peft_type);
     if (adapter->kind->fold_check)
         TRY(adapter->kind->fold_check(adapter, model, err));
+    TRY(merge_check(adapter, arena, model, err));
     TRY(list_files(arena, model->config.folder, &name, &count, err));
     TRY(folder_make(settings->folder, err));
     struct merging m = { .adapter = adapter, .model = model, .settings = settings, .arena = arena, .result = result, .err = err };

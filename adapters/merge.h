@@ -26,8 +26,12 @@ struct merge_result {
     bool untied;
 };
 
+/* Whether what is folded is what the adapter computes, before anything is rounded to a narrow dtype, where even a small effect shows: random inputs go through
+ * every linear layer with the adapter in its seam, and through the folded rows in double. Errors: UNHEALTHY naming the layer, NO_MEMORY. */
+enum status merge_check(const struct adapter *adapter, struct arena *arena, const struct model *model, struct error *err) MUST_USE;
+
 /* The folder appears with all its files or with none. The model must be loaded. Errors: BAD_FILE (the method cannot be folded; a value that the dtype cannot
- * hold), EXISTS (files that would be overwritten, or weights of another model that would stay beside), DISK. */
+ * hold), those of merge_check(), EXISTS (files that would be overwritten, or weights of another model that would stay beside), DISK. */
 enum status merge_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const struct merge_settings *settings,
                         struct merge_result *result, struct error *err) MUST_USE;
 
