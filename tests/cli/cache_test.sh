@@ -111,5 +111,22 @@ for child in [start(), start(), start()]:
 assert os.listdir("kept") == [name] and open("kept/" + name, "rb").read() == whole
 E
 claim "killed at any moment, made by three at once" python3 kill.py "$graft"
+cat >reseal.py <<'E'
+"""reseal.py GRAFT: caches with changed bytes under a seal that fits them are read or refused, never believed."""
+import glob, hashlib, random, subprocess, sys
+whole, chance, said = open(glob.glob("small/*.h5")[0], "rb").read(), random.Random(1), set()
+for _ in range(100):
+    spoilt = bytearray(whole[:chance.randrange(600, len(whole))] if chance.random() < 0.1 else whole)
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        spoilt[chance.randrange(512, len(spoilt))] = chance.choice((0, 1, 127, 128, 255))
+    seal = b"graft, sealed HDF5\n%d\n%s\n" % (len(spoilt), hashlib.sha256(spoilt[512:]).hexdigest().encode())
+    open("spoilt.h5", "wb").write(seal.ljust(512, b"\0") + spoilt[512:])
+    done = subprocess.run([sys.argv[1], "inspect", "spoilt.h5"], capture_output=True, timeout=60)
+    assert done.returncode == 0 or (done.returncode == 2 and b"spoilt.h5: " in done.stderr and not done.stdout), done
+    said.add(done.stderr)
+assert len(said) > 3, said
+E
+resealed() { "$graft" data check run.yaml 'data.train=[{path: ids.jsonl, format: tokens}]' data.cache=small >made || return 1; python3 reseal.py "$graft"; }
+claim "hostile caches under a good seal" resealed
 claim "a folder that cannot be made" expect 1 "data.jsonl" "$graft" data check run.yaml data.cache=data.jsonl/kept
 done_claims
