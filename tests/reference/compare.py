@@ -95,7 +95,7 @@ def configuration(case, output):
     quote, settings = json.dumps, case.numbers["settings"]
     return f"""\
 model: {{path: {quote(case.path("model"))}, dtype: float32}}
-adapter: {{init_from: {quote(case.path("adapter"))}}}
+adapter: {quote(case.numbers.get("section") or {"init_from": case.path("adapter")})}
 data:
   train: [{{path: {quote(case.path("train.jsonl"))}, format: tokens}}]
   max_length: 64
@@ -126,13 +126,31 @@ def train(graft, case, folder):
         raise ValueError(f"train: metrics for steps {[row['step'] for row in steps]}")
     return {"losses": number_error([row["loss"] for row in steps], case.numbers["losses"]),
             "grad_norms": number_error([row["grad_norm"] for row in steps], case.numbers["grad_norms"]),
-            "final": compare_tensors(trained_tensors(output), case.tensors("final.", ""))}
+            "final": compare_tensors((what_training_adds if "section" in case.numbers else trained_tensors)(graft, case, output), case.tensors("final.", ""))}
 
 
-def trained_tensors(folder):
+def trained_tensors(graft, case, folder):
     """Of the adapter, and of its encoder where it has one."""
     trainable = os.path.join(folder, "adapter_trainable.safetensors")
     return read_safetensors(os.path.join(folder, "adapter_model.safetensors")) | (read_safetensors(trainable) if os.path.exists(trainable) else {})
+
+
+def what_training_adds(graft, case, folder):
+    """{MODULE.update: scale times B A} of the saved LoRA, and the logits with it over the base model."""
+    logits = os.path.join(folder, "logits.safetensors")
+    run(graft, "score", "--model", case.path("model"), "--adapter", folder, "--input", case.path("score.jsonl"), "--output", os.path.join(folder, "score.jsonl"),
+        "--logits", logits)
+    tensors, written = read_safetensors(os.path.join(folder, "adapter_model.safetensors")), read_safetensors(logits)
+    with open(os.path.join(folder, "adapter_config.json")) as file:
+        config = json.load(file)
+    scale = config["lora_alpha"] / (math.sqrt(config["r"]) if config.get("use_rslora") else config["r"])
+    for key, ((rank, width), a) in tensors.items():
+        if not key.endswith(".lora_A.weight"):
+            continue
+        (height, _), b = tensors[key.replace(".lora_A.", ".lora_B.")]
+        update = [scale * sum(b[r * rank + k] * a[k * width + c] for k in range(rank)) for r in range(height) for c in range(width)]
+        written[key.removeprefix("base_model.model.").replace(".lora_A.weight", ".update")] = ([height, width], update)
+    return written
 
 
 class Case:
@@ -157,7 +175,8 @@ def compare_case(graft, folder):
     case = Case(folder)
     with tempfile.TemporaryDirectory() as scratch:
         errors = score(graft, case, scratch, "", []) if "logprobs" in case.numbers else {}
-        errors |= score(graft, case, scratch, "adapter_", ["--adapter", case.path("adapter")])
+        if "adapter_logprobs" in case.numbers:
+            errors |= score(graft, case, scratch, "adapter_", ["--adapter", case.path("adapter")])
         return errors | train(graft, case, scratch)
 
 

@@ -2,7 +2,8 @@
 """Makes tiny random models and records what transformers and PEFT compute with them, float32 on a CPU.
 
 A row of CASES is one model, one LoRA adapter and one short training run; a row of VIRTUAL is another adapter for the model and the data of the case that its
-name begins with, up to the dot. What compare.py holds graft against lies in records/<case>/ afterwards:
+name begins with, up to the dot; a row of PISSA is a LoRA that begins as the principal part
+of that model. What compare.py holds graft against lies in records/<case>/ afterwards:
 
     model/                  Hugging Face folder
     adapter/                the adapter before training, as PEFT saves it (B is not zero, so every gradient says something)
@@ -10,7 +11,9 @@ name begins with, up to the dot. What compare.py holds graft against lies in rec
     train.jsonl             the batch {"ids", "labels"}; labels stand at their own token (transformers' convention), -100: not trained
     expected.safetensors    logits.N, adapter_logits.N [length, vocabulary]; grad.KEY and final.KEY for every tensor of adapter/
                             (trained through an encoder: of adapter_trainable.safetensors, and final.prompt_embeddings)
-    expected.json           settings of the run, losses and gradient norms before clipping, sums of log-probabilities
+                            (of PISSA: final.MODULE.update, what training adds to the module's weights, and final.logits.N, since the signs of singular
+                            vectors are anybody's choice)
+    expected.json           settings of the run (of PISSA also its section `adapter`, there being no adapter/), losses and gradient norms before clipping, sums of log-probabilities
 
 Every sequence is computed alone: no padding, no masks, and dynamic rotary scaling sees that sequence's length only.
 Everything is computed a second time in float64; a record whose float32 noise exceeds a quarter of what compare.py
@@ -27,6 +30,7 @@ import sys
 import torch
 from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
+from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -153,6 +157,12 @@ VIRTUAL = {
     "llama_gqa_tied.p_lstm": dict(
         method=P_TUNING, settings=dict(num_virtual_tokens=4, encoder_reparameterization_type="LSTM", encoder_hidden_size=7),
         training=dict(weight_decay=0.01, learning_rate=5e-3)),
+}
+
+
+# A LoRA that begins as the principal part of the weights. The rate is high so that what training adds stands out of the rounding in the start.
+PISSA = {
+    "llama_mha.pissa": dict(lora=dict(r=4, lora_alpha=8, target_modules="all-linear"), training=dict(weight_decay=0.01, learning_rate=1e-2)),
 }
 
 
@@ -408,6 +418,52 @@ def make_virtual(name, out):
     return noise({**tensors, **numbers}, {**exact_tensors, **exact_numbers})
 
 
+def pissa_model(case, base, dtype):
+    """PEFT begins in float32 only; in float64 the start is made here, so that the noise of PEFT's start counts as noise."""
+    single = dtype == torch.float32
+    config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights="pissa" if single else True, **case["lora"])
+    model = get_peft_model(load_model(dtype, f"../{base}/model"), config, autocast_adapter_dtype=False).to(dtype).eval()
+    for module in [] if single else [m for m in model.modules() if isinstance(m, LoraLayer)]:
+        left, value, right = torch.linalg.svd(module.base_layer.weight.data, full_matrices=False)
+        root = (value[:module.r["default"]] / module.scaling["default"]).sqrt()
+        module.lora_A["default"].weight.data = root[:, None] * right[:len(root)]
+        module.lora_B["default"].weight.data = left[:, :len(root)] * root
+        module.base_layer.weight.data -= module.get_delta_weight("default").detach()
+    return model
+
+
+def updates_of(model):
+    """By module: its scale times B A."""
+    return {name: module.get_delta_weight("default").detach() for name, module in model.base_model.model.named_modules() if isinstance(module, LoraLayer)}
+
+
+def compute_pissa(case, base, dtype, score, batch, settings):
+    model = pissa_model(case, base, dtype)
+    start = updates_of(model)
+    losses, norms, _ = train(model, batch, settings)
+    with torch.no_grad():
+        logits = {f"final.logits.{i}": logits_of(model, row["ids"]).clone() for i, row in enumerate(score)}
+    return logits | {f"final.{m}.update": u - start[m] for m, u in updates_of(model).items()}, {"losses": losses, "grad_norms": norms}
+
+
+def make_pissa(name, out):
+    case, base = PISSA[name], name.split(".")[0]
+    folder = os.path.join(out, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    os.chdir(folder)
+    score, batch = read_lines(f"../{base}/score.jsonl"), read_lines(f"../{base}/train.jsonl")
+    settings = SETTINGS | case.get("training", {})
+    tensors, numbers = compute_pissa(case, base, torch.float32, score, batch, settings)
+    exact_tensors, exact_numbers = compute_pissa(case, base, torch.float64, score, batch, settings)
+    section = {"peft_type": "LORA", "init_lora_weights": "pissa", **case["lora"]}
+    write_expected(settings, tensors, numbers | {"section": section})
+    if not all(tensor.abs().max() > 0 for tensor in tensors.values()) or torch.allclose(tensors["final.logits.2"],
+                                                                                         load_file(f"../{base}/expected.safetensors")["logits.2"], atol=1e-2):
+        sys.exit(f"{folder}: training changes nothing")
+    return noise({**tensors, **numbers}, {**exact_tensors, **exact_numbers})
+
+
 def make_case(name, out):
     case, seed = CASES[name], 1000 + 10 * list(CASES).index(name)
     folder = os.path.join(out, name)
@@ -443,7 +499,7 @@ def folder_bytes(folder):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--out", default=os.path.join(HERE, "records"))
-    arguments.add_argument("--only", choices=[*CASES, *VIRTUAL])
+    arguments.add_argument("--only", choices=[*CASES, *VIRTUAL, *PISSA])
     options = arguments.parse_args()
     out = os.path.abspath(options.out)
     torch.set_num_threads(1)
@@ -453,8 +509,8 @@ def main():
     print("float32 noise as a share of the tolerance:")
     print(f"{'case':34}{'KB':>6}  " + "".join(f"{k:>12}" for k in kinds))
     noisy = []
-    for name in [options.only] if options.only else [*CASES, *VIRTUAL]:
-        worst = (make_virtual if name in VIRTUAL else make_case)(name, out)
+    for name in [options.only] if options.only else [*CASES, *VIRTUAL, *PISSA]:
+        worst = (make_virtual if name in VIRTUAL else make_pissa if name in PISSA else make_case)(name, out)
         print(f"{name:34}{folder_bytes(os.path.join(out, name)) // 1024:6}  " + "".join(f"{worst.get(k, 0):12.3f}" for k in kinds), flush=True)
         if max(worst.values()) > 0.25:
             noisy.append(name)
