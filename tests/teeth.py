@@ -41,6 +41,7 @@ FAULTS = [
     ("autograd/place.c", "if (other->last < item->first || other->first > item->last)", "if (other->last <= item->first || other->first > item->last)", "plan_plan"),
     ("models/decoder.c", "graph_segment(p->g, layer + 1)", "graph_segment(p->g, 1)", "plan_plan"),
     ("adapters/lora.c", "sqrt(rank) : rank", "rank : rank", "adapters_lora"),
+    ("adapters/lora_walk.c", "onto, -m->scale)", "onto, m->scale)", "adapters_pissa"),
     ("autograd/ops/lstm.c", "da[2 * hidden + j] = into * i[j] * (1 - g[j] * g[j])", "da[2 * hidden + j] = into * i[j]", "ops_lstm"),
     ("autograd/ops/lstm.c", "dc[j] = into * f[j];", "dc[j] = into;", "ops_lstm"),
     ("autograd/ops/activation.c", "dx[i] = dy[i] * curve##_f32(x[i]).slope", "dx[i] = dy[i] * curve##_f32(x[i]).value", "ops_activation"),

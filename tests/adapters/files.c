@@ -177,7 +177,7 @@ static const struct {
     { "\"peft_type\": \"LORA\", \"layer_replication\": [[0, 4]]", "'layer_replication'" },
     { "\"peft_type\": \"LORA\", \"ensure_weight_tying\": true", "'ensure_weight_tying'" },
     { "\"peft_type\": \"LORA\", \"eva_config\": {\"rho\": 2.0}", "'eva_config' is {\"rho\":2.0}" },
-    { "\"peft_type\": \"LORA\", \"init_lora_weights\": \"pissa\"", "adapter_config.json: adapter.init_lora_weights: 'pissa'" },
+    { "\"peft_type\": \"LORA\", \"init_lora_weights\": \"pissa\"", "adapter_config.json: 'init_lora_weights' is pissa" },
     { "\"peft_type\": \"LORA\", \"fan_in_fan_out\": true", "fan_in_fan_out" },
     { "\"peft_type\": \"LORA\", \"r\": \"8\"", "adapter_config.json: adapter.r: '8'" },
     { "\"peft_type\": \"LORA\", \"r\": 0", "adapter_config.json: adapter.r: '0'" },
