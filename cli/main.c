@@ -1,4 +1,5 @@
 /* graft: finds the command's row, parses its options, runs it, and is the only place that prints errors and ends the process. */
+#include "cli/allocator.h"
 #include "cli/commands.h"
 #include "cli/last_words.h"
 
@@ -82,6 +83,7 @@ static int run(struct arena *arena, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    allocator_prepare(argv);
     last_words_prepare();
     struct arena *arena = arena_create(out_of_memory);
     int code = run(arena, argc, argv);

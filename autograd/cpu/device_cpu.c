@@ -31,30 +31,13 @@ static void cpu_name(char *name, size_t size)
         fclose(file);
 }
 
-/* Products take and give back buffers of one or two MiB all the time, and what glibc's malloc makes of that is partly up to chance. It would return such pages
- * to the system until it has seen enough of them: it is told to keep them. And a buffer that begins on a page leaves a scrap before it, which the thread's
- * cache of small pieces holds back, and holes beside scraps never join: the caches are filled first, so that most scraps go where they came from. Not all do:
- * over thousands of products a thread's heap was still seen to grow by 2 to 7 MB. */
-static void keep_buffers(int threads)
+/* Products take and give back buffers of one or two MiB all the time. glibc's malloc would return such pages to the system until it has seen enough of them,
+ * and leave scraps unjoined: it is told to keep the pages and to join the scraps (of the thread's cache, that cannot be said here: cli/allocator.c). */
+static void keep_buffers(void)
 {
-    enum {
-        SMALLEST = 24,
-        LARGEST = 1032,
-        APART = 16,
-        SIZES = (LARGEST - SMALLEST) / APART + 1,
-        EACH = 7
-    };                                   /* what a thread's cache holds, glibc 2.26 to 2.41 */
     mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the most there is */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     mallopt(M_MXFAST, 0);
-#pragma omp parallel num_threads(threads)
-    {
-        void *volatile piece[SIZES * EACH];
-        for (int i = 0; i < SIZES * EACH; i++)
-            piece[i] = malloc((size_t)(SMALLEST + i / EACH * APART));
-        for (int i = 0; i < SIZES * EACH; i++)
-            free(piece[i]);
-    }
 }
 
 static enum status open_cpu(struct device *device, int index)
@@ -62,7 +45,7 @@ static enum status open_cpu(struct device *device, int index)
     (void)index;
     cpu_name(device->name, sizeof device->name);
     omp_set_num_threads(device->threads);
-    keep_buffers(device->threads);
+    keep_buffers();
     return gemm_open(device, device->err);
 }
 

@@ -40,7 +40,8 @@ typedef enum status gemm_call(struct device *device, int64_t m, int64_t n, int64
 /* One f32 product on the calling thread, for kernels that tile by themselves (inside a parallel region). Small sizes are fast too. */
 void gemm_tile(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride, bool a_transposed, const float *b, int64_t b_stride,
                bool b_transposed, float beta, float *c, int64_t c_stride);
-/* Every thread lets the library multiply once: its code and its buffers for tiles of up to m rows and n columns are there then. Outside parallel regions. */
+/* Every thread lets the library multiply zeros in each of its ways: their code and buffers for tiles of up to m rows and n columns are there then. Outside
+ * parallel regions. */
 void gemm_tile_prepare(struct device *device, int64_t m, int64_t n, bool a_transposed, bool b_transposed);
 
 #endif

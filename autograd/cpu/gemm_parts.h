@@ -61,14 +61,18 @@ static inline int64_t even_part(int64_t count, int64_t pieces, int64_t unit)
 enum status gemm_reserve(struct device *device, size_t bytes) MUST_USE;
 void *gemm_scratch(const struct device *device, int thread);
 
+/* An f32 tile that the library multiplies. */
+struct tile {
+    int64_t rows, columns;
+    bool a_transposed, b_transposed;
+};
+
 enum { ASKED = 128 };
 /* What gemm_prepare() did already, kept with the device. */
 struct asked {
     int64_t count;
     struct product product[ASKED]; /* the latest */
-    struct {
-        int64_t rows, columns;
-    } rehearsed[2][2]; /* the largest f32 tile that the library multiplied, by a and b transposed */
+    struct tile rehearsed[2][2];   /* the largest so far, by a and b transposed */
 };
 struct asked *gemm_asked(struct device *device);
 

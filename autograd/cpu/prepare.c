@@ -28,24 +28,37 @@ void zeros_unmap(struct zeros *zeros)
     munmap(zeros->read, zeros->bytes);
 }
 
+enum {
+    DEPTH = 768,     /* where the copies that oneDNN 2.6 makes of its operands are largest: longer products are cut, some shorter ones are not copied */
+    COPIED = 256,    /* operands whose stride is a multiple of this are copied; others are mostly read where they are, by code of its own */
+    NOT_COPIED = 16, /* so much beside such a multiple is one of those strides */
+    FEW_ROWS = 2,    /* up to four rows times a transposed operand are done by a third kind of code */
+    FEW_DEPTH = 64,
+};
+
+/* Each kind of code that the library has for a tile; it generates a kind when it first needs one. */
+static void rehearse_tile(const struct tile *t, const float *read, float *write)
+{
+    const int64_t a_stride = t->a_transposed ? t->rows : DEPTH, b_stride = t->b_transposed ? DEPTH : t->columns;
+    for (int beside = 0; beside <= NOT_COPIED; beside += NOT_COPIED)
+        gemm_tile(t->rows, t->columns, DEPTH, 1, read, parts(a_stride, COPIED) * COPIED + beside, t->a_transposed, read,
+                  parts(b_stride, COPIED) * COPIED + beside, t->b_transposed, 0, write, t->columns);
+    if (t->b_transposed && !t->a_transposed)
+        gemm_tile(smaller(t->rows, FEW_ROWS), t->columns, FEW_DEPTH, 1, read, FEW_DEPTH, false, read, FEW_DEPTH, true, 0, write, t->columns);
+}
+
 void gemm_tile_prepare(struct device *device, int64_t rows, int64_t columns, bool a_transposed, bool b_transposed)
 {
-    enum { DEPTH = 768 }; /* where the copies that oneDNN 2.6 makes of its operands are largest: longer products are cut, some shorter ones are not copied */
-    struct asked *asked = gemm_asked(device);
+    struct tile *most = &gemm_asked(device)->rehearsed[a_transposed][b_transposed];
     struct zeros zeros;
-    const int64_t most_rows = asked->rehearsed[a_transposed][b_transposed].rows, most_columns = asked->rehearsed[a_transposed][b_transposed].columns;
-    if (rows <= most_rows && columns <= most_columns)
+    if (rows <= most->rows && columns <= most->columns)
         return;
-    rows = larger(rows, most_rows);
-    columns = larger(columns, most_columns);
-    asked->rehearsed[a_transposed][b_transposed].rows = rows;
-    asked->rehearsed[a_transposed][b_transposed].columns = columns;
-    if (!zeros_map(&zeros, device, sizeof(float) * (size_t)(larger(rows, columns) * DEPTH), sizeof(float) * (size_t)(rows * columns)))
+    *most = (struct tile){ larger(rows, most->rows), larger(columns, most->columns), a_transposed, b_transposed };
+    const int64_t longest = larger(larger(most->rows, most->columns), DEPTH);
+    if (!zeros_map(&zeros, device, sizeof(float) * (size_t)(longest * (longest + COPIED + NOT_COPIED)), sizeof(float) * (size_t)(most->rows * most->columns)))
         return;
-    const float *x = (const float *)zeros.read;
 #pragma omp parallel num_threads(device->threads)
-    gemm_tile(rows, columns, DEPTH, 1, x, a_transposed ? rows : DEPTH, a_transposed, x, b_transposed ? DEPTH : columns, b_transposed, 0,
-              zeros_written(&zeros, omp_get_thread_num()), columns);
+    rehearse_tile(most, (const float *)zeros.read, zeros_written(&zeros, omp_get_thread_num()));
     zeros_unmap(&zeros);
 }
 

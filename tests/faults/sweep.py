@@ -70,6 +70,7 @@ class Sweep:
 
     def run(self, folder, name, fail=None, calls=None, interrupt=False):
         environment = dict(os.environ, OMP_WAIT_POLICY="passive", LD_PRELOAD=self.library)
+        environment["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"  # as graft sets it and starts again, where calls would be counted anew
         # The list is made with the compiler's unwinder, whose loading looks like a leak.
         environment["ASAN_OPTIONS"] = f"verify_asan_link_order=0:allocator_may_return_null=1:detect_leaks={0 if calls else 1}"
         environment["LSAN_OPTIONS"] = f"handle_segv=0:print_suppressions=0:suppressions={self.work}/suppressions"
