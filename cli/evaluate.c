@@ -180,4 +180,5 @@ const struct command command_evaluate = {
     .options = COUNT(evaluate_rows),
     .bytes = sizeof(struct evaluate_options),
     .run = run_evaluate,
+    .multiplies = true,
 };

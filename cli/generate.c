@@ -303,4 +303,5 @@ const struct command command_generate = {
     .options = COUNT(generate_rows),
     .bytes = sizeof(struct generate_options),
     .run = run_generate,
+    .multiplies = true,
 };

@@ -73,6 +73,8 @@ static int run(struct arena *arena, int argc, char **argv)
             options_help(command, &out);
             return print(&out);
         }
+        if (status == OK && command->multiplies)
+            allocator_prepare(argv);
         if (status == OK)
             status = command->run(&(struct cli){ arena, &err }, options);
     }
@@ -83,7 +85,6 @@ static int run(struct arena *arena, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    allocator_prepare(argv);
     last_words_prepare();
     struct arena *arena = arena_create(out_of_memory);
     int code = run(arena, argc, argv);

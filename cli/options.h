@@ -50,6 +50,7 @@ struct command {
     const struct option *option;
     size_t options, bytes; /* number of rows; size of the options struct */
     enum status (*run)(struct cli *cli, const void *options);
+    bool multiplies; /* matrices: see cli/allocator.h */
     /* More text for --help (settings), or NULL. */
     void (*more_help)(struct text *out);
 };

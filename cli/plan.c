@@ -195,4 +195,5 @@ const struct command command_plan = {
     .options = COUNT(plan_rows),
     .bytes = sizeof(struct plan_command_options),
     .run = run_plan,
+    .multiplies = true,
 };

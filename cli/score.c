@@ -256,4 +256,5 @@ const struct command command_score = {
     .options = COUNT(score_rows),
     .bytes = sizeof(struct score_options),
     .run = run_score,
+    .multiplies = true,
 };

@@ -94,5 +94,6 @@ const struct command command_train = {
     .options = COUNT(train_rows),
     .bytes = sizeof(struct train_command_options),
     .run = run_train,
+    .multiplies = true,
     .more_help = config_help,
 };
