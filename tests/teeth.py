@@ -16,9 +16,9 @@ import tempfile
 
 # file, text, what it becomes, the test that must notice
 FAULTS = [
-    ("autograd/ops/linear.c", "scale, whole(dy, false), whole(w, false)", "2 * scale, whole(dy, false), whole(w, false)", "ops_linear"),
-    ("autograd/ops/linear.c", "scale, whole(dy, true), whole(x, false), adds(n, W) ? 1 : 0", "scale, whole(dy, true), whole(x, false), 0", "ops_linear"),
-    ("autograd/ops/linear.c", "dy, NULL, scale, adds(n, BIAS)", "dy, NULL, 1, adds(n, BIAS)", "ops_linear"),
+    ("autograd/ops/linear.c", "params.scale, whole(dy, false)", "params.scale * 2, whole(dy, false)", "ops_linear"),
+    ("autograd/ops/linear.c", "adds(n, W) ? 1 : 0", "adds(n, W) ? 0 : 0", "ops_linear"),
+    ("autograd/ops/linear.c", "dy, NULL, n->params.scale, adds(n, BIAS)", "dy, NULL, 1, adds(n, BIAS)", "ops_linear"),
     ("autograd/ops/scale_columns.c", "sum[j] / norm[j]", "sum[j]", "ops_scale_columns"),
     ("autograd/ops/row_norms.c", "(double)w[i] + (double)update[i]", "(double)w[i]", "ops_row_norms"),
     ("autograd/ops/rmsnorm.c", "rstd * (dy[i] * w[i] - x[i] * back)", "rstd * (dy[i] * w[i])", "ops_rmsnorm"),
