@@ -124,15 +124,27 @@ static const char *mapped_file(uintptr_t address, char *line, size_t size)
     return path;
 }
 
-/* A bus error in a mapped file is the file's; any other is a bug, and the returning instruction dies of it as it would have without this handler. */
-static void bus_error(int signal, siginfo_t *about, void *context)
+static void wait_for_the_end(int signal)
 {
     (void)signal;
+    for (;;)
+        pause();
+}
+
+/* A bus error in a mapped file is the file's; any other is a bug, and the returning instruction dies of it as it would have without this handler. Several
+ * threads may meet it at once: the first speaks, the others wait for the end. */
+static void bus_error(int number, siginfo_t *about, void *context)
+{
     (void)context;
+    const struct sigaction others = { .sa_handler = wait_for_the_end }, none = { .sa_handler = SIG_DFL };
+    struct sigaction before;
     char line[4352];
     const char *path = mapped_file((uintptr_t)about->si_addr, line, sizeof line);
+    sigaction(number, path ? &others : &none, &before);
     if (!path)
         return;
+    if (before.sa_handler == wait_for_the_end)
+        wait_for_the_end(number);
     say("graft: error: ");
     say(path);
     say(": could not be read any more: it was cut short meanwhile, or its disk failed\n"
@@ -142,7 +154,7 @@ static void bus_error(int signal, siginfo_t *about, void *context)
 
 void last_words_prepare(void)
 {
-    const struct sigaction bus = { .sa_sigaction = bus_error, .sa_flags = SA_SIGINFO | (int)SA_RESETHAND };
+    const struct sigaction bus = { .sa_sigaction = bus_error, .sa_flags = SA_SIGINFO };
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to report, not a silent end */
     signal(SIGXFSZ, SIG_IGN); /* and so is a limit on the size of files */
     sigaction(SIGBUS, &bus, NULL);
