@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/pattern.h"
+#include "models/family.h"
 
 #include <math.h>
 #include <string.h>
@@ -205,7 +206,7 @@ static enum status attach(struct adapter *adapter, struct arena *arena, const st
 {
     const struct lora_settings *set = adapter->settings;
     struct lora *lora = NEW(arena, struct lora);
-    if (set->fan_in_fan_out)
+    if (set->fan_in_fan_out && !model->config.family->transposed)
         return fail_with(err, BAD_CONFIG, "adapter.fan_in_fan_out: true, but %s models store linear layers as [out, in]", "remove the line, or write false",
                          model->config.model_type);
     TRY(check_settings(adapter, err));
@@ -215,6 +216,10 @@ static enum status attach(struct adapter *adapter, struct arena *arena, const st
     TRY(add_modules(adapter, lora, arena, model, err));
     add_copies(adapter, lora, arena, model);
     TRY(tokens_attach(&lora->tokens, arena, adapter->parameters, model, &set->tokens, &set->rules.save, err));
+    for (int i = 0; i < lora->copies.count; i++)
+        if (model_is_transposed(model, lora->copies.copy[i].frozen))
+            return fail_with(err, BAD_CONFIG, "adapter.modules_to_save: %s is stored as [in, out] in files of %s, and graft trains no copy of such layers",
+                             "put a LoRA on it instead: target_modules", lora->copies.copy[i].frozen->name, model->config.model_type);
     adapter->state = lora;
     adapter->seams = (struct seams){ .self = lora, .linear = lora_linear_seam, .embed = lora_embed_seam, .weight = lora_weight_seam };
     return OK;

@@ -1,6 +1,8 @@
 /* LoRA in PEFT's files: the members of adapter_config.json, and which keys stand for which parameter. */
 #include "adapters/lora.h"
 
+#include "models/family.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -67,18 +69,18 @@ enum status lora_describe(const struct adapter *adapter, const struct model *mod
     const struct lora_settings *set = adapter->settings;
     const struct lora *lora = adapter->state;
     const struct names resolved = { .where = "", .text = lora->targets.text, .name = lora->targets.name, .count = lora->targets.names };
-    (void)model;
+    /* PEFT says so of every adapter on layers that are stored the other way round. */
+    const bool transposed = set->fan_in_fan_out || model->config.family->transposed;
     const struct stored_factors factors = lora_stored_factors(set);
     /* What PEFT has had from the start is always written, later additions only where they say something: old readers refuse unknown keys. */
-    int failed = json_object_set_new(json, "bias", json_string(lora_bias_names[set->bias])) |
-                 json_object_set_new(json, "fan_in_fan_out", json_boolean(set->fan_in_fan_out)) |
-                 json_object_set_new(json, "init_lora_weights", start_json(set->start.kind)) |
-                 json_object_set_new(json, "layers_pattern", names_json(&set->rules.containers)) |
-                 json_object_set_new(json, "layers_to_transform", layers_json(&set->rules.layers)) |
-                 json_object_set_new(json, "lora_alpha", number_json(factors.alpha * set->alpha)) |
-                 json_object_set_new(json, "lora_dropout", json_real(set->dropout)) |
-                 json_object_set_new(json, "modules_to_save", names_json(&set->rules.save)) |
-                 json_object_set_new(json, "r", json_integer(factors.rank * set->rank)) | json_object_set_new(json, "target_modules", names_json(&resolved));
+    int failed =
+        json_object_set_new(json, "bias", json_string(lora_bias_names[set->bias])) | json_object_set_new(json, "fan_in_fan_out", json_boolean(transposed)) |
+        json_object_set_new(json, "init_lora_weights", start_json(set->start.kind)) |
+        json_object_set_new(json, "layers_pattern", names_json(&set->rules.containers)) |
+        json_object_set_new(json, "layers_to_transform", layers_json(&set->rules.layers)) |
+        json_object_set_new(json, "lora_alpha", number_json(factors.alpha * set->alpha)) | json_object_set_new(json, "lora_dropout", json_real(set->dropout)) |
+        json_object_set_new(json, "modules_to_save", names_json(&set->rules.save)) | json_object_set_new(json, "r", json_integer(factors.rank * set->rank)) |
+        json_object_set_new(json, "target_modules", names_json(&resolved));
     if (set->tokens.where)
         failed |= json_object_set_new(json, "trainable_token_indices", token_lists_json(&set->tokens));
     if (set->use_dora)

@@ -278,6 +278,6 @@ const struct setting lora_settings[LORA_SETTINGS] = {
     { .name = "init_lora_weights", .type = SETTING_OWN, .offset = AT(start), .fallback = "true", .parse = parse_start, .print = print_start,
       .help = "start: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal (their product zero), pissa (the principal part of the layer's weights, which is taken out of them), pissa_niter_K (nearly that, by K iterations), false (both random)" },
     { .name = "fan_in_fan_out", .type = SETTING_BOOL, .offset = AT(fan_in_fan_out), .fallback = "false",
-      .help = "must be false: no supported family stores its linear layers transposed" },
+      .help = "only for gpt2, whose files store linear layers as [in, out]; there either way says the same" },
 };
 /* clang-format on */

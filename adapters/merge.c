@@ -79,16 +79,29 @@ static bool is_source(const struct model *model, const struct safetensor *stored
     return false;
 }
 
-/* Rows [first, first + rows) with the adapter in them, f32. */
+/* to [cols, rows] = the transpose of from [rows, cols] */
+static void turn(float *to, const float *from, int64_t rows, int64_t cols)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++)
+            to[c * rows + r] = from[r * cols + c];
+}
+
+/* Rows [first, first + rows) with the adapter in them, f32. A layer that is stored the other way round is folded whole, `turned` there and back; else that is
+ * NULL. */
 static void fold_rows(const struct merging *m, const struct tensor *frozen, const char *name, const struct safetensor *stored, int64_t first, int64_t rows,
-                      float *values, void *unaligned)
+                      float *values, float *turned, void *unaligned)
 {
     const enum dtype from = dtypes[fineness(stored->dtype)].dtype;
     const int64_t count = rows * frozen->cols;
     const char *at = (const char *)stored->data + (size_t)(first * frozen->cols) * dtype_bytes(from);
     memcpy(unaligned, at, (size_t)count * dtype_bytes(from)); /* the file need not be aligned */
     widen(values, unaligned, from, count);
-    m->adapter->kind->fold(m->adapter, frozen, name, first, rows, values);
+    if (turned)
+        turn(turned, values, frozen->cols, rows);
+    m->adapter->kind->fold(m->adapter, frozen, name, first, rows, turned ? turned : values);
+    if (turned)
+        turn(values, turned, rows, frozen->cols);
     map_forget(at, (size_t)count * dtype_bytes(from));
 }
 
@@ -101,8 +114,8 @@ static bool tie_holds(const struct merging *m, const char *head, const struct sa
     float *one = NEW_ARRAY(scratch, embed->cols, float), *other = NEW_ARRAY(scratch, embed->cols, float);
     void *room = NEW_ARRAY(scratch, embed->cols, float);
     for (int64_t r = 0; r < embed->rows && equal && (folds(m, embed, embed->name) || folds(m, embed, head)); r++) {
-        fold_rows(m, embed, embed->name, stored, r, 1, one, room);
-        fold_rows(m, embed, head, stored, r, 1, other, room);
+        fold_rows(m, embed, embed->name, stored, r, 1, one, NULL, room);
+        fold_rows(m, embed, head, stored, r, 1, other, NULL, room);
         equal = memcmp(one, other, (size_t)embed->cols * sizeof *one) == 0;
     }
     arena_destroy(scratch);
@@ -275,21 +288,24 @@ static void copy_piece(struct output *out, const struct piece *piece)
 static enum status fold_piece(struct merging *m, struct output *out, const struct piece *piece)
 {
     enum { VALUES = 1 << 20 };
-    const int64_t cols = piece->frozen->cols, most = cols < VALUES ? VALUES / cols : 1;
+    const bool transposed = model_is_transposed(m->model, piece->frozen);
+    const int64_t cols = piece->frozen->cols, most = transposed ? piece->frozen->rows : cols < VALUES ? VALUES / cols : 1;
     const enum dtype to = dtypes[fineness(piece->dtype)].dtype;
     struct arena *scratch = arena_create_like(m->arena);
     float *values = NEW_ARRAY(scratch, most * cols, float), *stored = NEW_ARRAY(scratch, most * cols, float);
+    float *turned = transposed ? NEW_ARRAY(scratch, most * cols, float) : NULL;
     enum status status = OK;
     for (int64_t first = 0; first < piece->frozen->rows && status == OK; first += most) {
         const int64_t rows = piece->frozen->rows - first < most ? piece->frozen->rows - first : most, count = rows * cols;
-        fold_rows(m, piece->frozen, piece->name, piece->stored, first, rows, values, stored);
+        fold_rows(m, piece->frozen, piece->name, piece->stored, first, rows, values, turned, stored);
         narrow(stored, values, to, count);
         output_write(out, stored, (size_t)count * dtype_bytes(to));
         widen(values, stored, to, count);
         for (int64_t i = 0; i < count && status == OK; i++)
             if (!isfinite(values[i]))
                 status = fail_with(m->err, BAD_FILE, "tensor '%s': row %" PRId64 " is not finite as %s",
-                                   "merge with --dtype float32 or bfloat16, or check the weights", piece->name, first + i / cols, dtype_name(to));
+                                   "merge with --dtype float32 or bfloat16, or check the weights", piece->name, first + i / (transposed ? rows : cols),
+                                   dtype_name(to));
     }
     arena_destroy(scratch);
     return status;

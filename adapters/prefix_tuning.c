@@ -62,7 +62,7 @@ static struct tensor *virtual_rows(void *self, struct pass *p)
 
 static struct tensor *slot(const struct prefix_tuning *t, struct pass *p, int64_t which)
 {
-    return cast(p->g, take_columns(p->g, p->virtual_rows, which * t->token_dim, t->token_dim), p->model->dtype);
+    return cast(p->g, take_columns(p->g, p->virtual_rows, (struct columns){ which * t->token_dim, t->token_dim, 1, 0 }), p->model->dtype);
 }
 
 static struct prefix prefix_of(void *self, struct pass *p, int layer)

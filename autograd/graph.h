@@ -19,7 +19,16 @@ struct heads {
     int heads, kv_heads, head_size;
     float scale; /* of q.k, usually 1 / sqrt(head_size) */
     int window;  /* 0: all earlier keys; else query at key position q sees keys k with q - k < window */
+    bool coarse; /* slopes: rounded as Falcon does, see attention() */
 };
+
+/* Columns of a matrix: `pieces` of `width` each, the first from column `from` on and each `step` behind the one before. */
+struct columns {
+    int64_t from, width, pieces, step;
+};
+
+/* Which columns of a head rotate together. */
+enum rope_pairs { HALVES, NEIGHBOURS }; /* (j, j + n), (2j, 2j + 1) */
 
 /* Angles that depend on a sequence's length (rope_type dynamic): base grows once a sequence is longer than `original`. */
 struct dynamic_rope {
@@ -28,15 +37,19 @@ struct dynamic_rope {
 };
 
 union op_params {
-    float value;                /* fill */
-    float eps;                  /* rmsnorm */
+    float value;                /* fill; clamp: the bound */
+    float eps;                  /* rmsnorm, layernorm */
     float scale;                /* linear, embed, row_norms */
     float shift;                /* scale_columns */
     float probability;          /* dropout */
     enum activation activation; /* gated, activation */
-    int64_t from;               /* take_columns */
     int number;                 /* choose_rows */
-    struct heads heads;         /* attention, rope (window and scale unused there) */
+    struct columns columns;     /* take_columns */
+    struct heads heads;         /* attention */
+    struct {
+        int heads, head_size;
+        enum rope_pairs pairs;
+    } rope;
     struct {
         struct dynamic_rope dynamic;
         float amplitude; /* cos and sin are multiplied by this (yarn) */

@@ -7,15 +7,17 @@
 
 #include "autograd/graph.h"
 
-/* y[i] = scale * table[ids[i]]; ids >= table rows take row (id - table rows) of virtual_rows (f32, not scaled). ids I32 [rows, 1], table [vocab, width],
- * virtual_rows [P, width] or NULL. y has dtype `dtype`. The gradient of a table adds rows of equal id in row order. */
-struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, float scale, enum dtype dtype);
+/* y[i] = onto[i] + scale * table[ids[i]]; ids >= table rows take row (id - table rows) of virtual_rows (f32, not scaled). ids I32 [rows, 1], table [vocab,
+ * width], virtual_rows [P, width] or NULL, onto [rows, width] of dtype `dtype` or NULL (y then usually takes over its storage). y has dtype `dtype`. The
+ * gradient of a table adds rows of equal id in row order. */
+struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, struct tensor *onto, float scale,
+                     enum dtype dtype);
 
 /* y[i] = x[index[i]]; index I32 [SELECTED, 1], strictly increasing. x [rows, width]. */
 struct tensor *take_rows(struct graph *g, struct tensor *x, struct tensor *index);
 
-/* y = columns [from, from + width) of x. x [rows, cols]. */
-struct tensor *take_columns(struct graph *g, struct tensor *x, int64_t from, int64_t width);
+/* y = some columns of x, in their order. x [rows, cols], y [rows, pieces * width]; pieces do not overlap. */
+struct tensor *take_columns(struct graph *g, struct tensor *x, struct columns columns);
 
 /* y[i] = column ids[i] of the table, 0 for ids behind it. ids I32 [rows, 1], table f32 [width, vocab]; y [rows, width] of dtype `dtype`. */
 struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, enum dtype dtype);
@@ -29,6 +31,9 @@ struct tensor *choose_rows(struct graph *g, struct tensor *others, struct tensor
 
 /* y = w * x / rms(x). w [1, width] f32 or compute dtype. */
 struct tensor *rmsnorm(struct graph *g, struct tensor *x, struct tensor *w, float eps);
+
+/* y = w * (x - mean(x)) / deviation(x) + b. w, b [1, width] f32 or compute dtype; b or NULL. */
+struct tensor *layernorm(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b, float eps);
 
 /* y = onto + scale * (x w^T + bias). x [rows, in], w [out, in], bias [1, out] or NULL, onto [rows, out] or NULL (y then usually takes over its storage). */
 struct tensor *linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *onto, float scale);
@@ -53,21 +58,25 @@ struct tensor *dropout(struct graph *g, struct tensor *x, struct tensor *row_key
 struct tensor *rope_angles(struct graph *g, struct tensor *positions, struct tensor *spans, struct tensor *inv_freq, struct dynamic_rope dynamic,
                            float amplitude);
 
-/* Rotates pairs (j, j + n) of the first 2n columns of every head ("half" style); x [rows, count * head_size], angles from rope_angles. */
-struct tensor *rope(struct graph *g, struct tensor *x, struct tensor *angles, int count, int head_size);
+/* Rotates pairs of the first 2n columns of every head, (j, j + n) or (2j, 2j + 1); x [rows, count * head_size], angles from rope_angles. */
+struct tensor *rope(struct graph *g, struct tensor *x, struct tensor *angles, int count, int head_size, enum rope_pairs pairs);
 
 /* Causal attention inside each sequence. q [rows, heads * head_size]; k, v [key rows, kv_heads * head_size]; spans I32 [SEQUENCES, 4] = {first row of q, rows
  * of q, first row of k, rows of k}: queries are aligned to the END of their sequence's keys. prefix_k, prefix_v [P, kv_heads * head_size] f32 or compute dtype,
- * or NULL: keys in front of every sequence, seen by every query (but a sliding window counts them as the first positions). y like q. Nothing of size rows x
- * keys is kept. */
+ * or NULL: keys in front of every sequence, seen by every query (but a sliding window and slopes count them as the first positions). slopes f32 [1, heads] or
+ * NULL (frozen): slope * (key position - query position) is added to the scaled score (ALiBi); heads.coarse: scale * bf16(slope * key position), both rounded
+ * to nearest even. y like q. Nothing of size rows x keys is kept. */
 struct tensor *attention(struct graph *g, struct tensor *q, struct tensor *k, struct tensor *v, struct tensor *spans, struct tensor *prefix_k,
-                         struct tensor *prefix_v, struct heads heads);
+                         struct tensor *prefix_v, struct tensor *slopes, struct heads heads);
 
 /* y = activation(gate) * up. */
 struct tensor *gated(struct graph *g, struct tensor *gate, struct tensor *up, enum activation activation);
 
 /* y = activation(x). */
 struct tensor *activation(struct graph *g, struct tensor *x, enum activation which);
+
+/* y = x kept within [-bound, bound]. bound above 0. */
+struct tensor *clamp(struct graph *g, struct tensor *x, float bound);
 
 /* One bidirectional LSTM layer over the rows of x as one sequence; y [rows, 2h]: forward, then reverse. x [rows, in]; everything f32. */
 struct lstm_weights {
@@ -100,8 +109,8 @@ void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct te
 /* t [rows, cols] set to a value (the root of backward). */
 struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);
 
-extern const struct op op_embed, op_embed_columns, op_take_rows, op_take_columns, op_replace_rows, op_choose_rows, op_rmsnorm, op_linear, op_scale_columns,
-    op_row_norms, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares, op_adamw, op_fill,
-    op_activation, op_lstm;
+extern const struct op op_embed, op_embed_columns, op_take_rows, op_take_columns, op_replace_rows, op_choose_rows, op_rmsnorm, op_layernorm, op_linear,
+    op_scale_columns, op_row_norms, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares, op_adamw,
+    op_fill, op_activation, op_clamp, op_lstm;
 
 #endif

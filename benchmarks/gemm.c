@@ -142,7 +142,7 @@ static void attention_of_length(struct bench *b, int64_t queries, int64_t keys, 
     spans->data = NEW_ARRAY(arena, 4 * sequences, int32_t);
     for (int64_t s = 0; s < sequences; s++)
         memcpy((int32_t *)spans->data + 4 * s, (int32_t[]){ (int32_t)(s * queries), (int32_t)queries, (int32_t)(s * keys), (int32_t)keys }, 16);
-    attention(g, q, k, v, spans, NULL, NULL, (struct heads){ .heads = HEADS, .kv_heads = KV_HEADS, .head_size = HEAD_SIZE, .scale = 0.125f });
+    attention(g, q, k, v, spans, NULL, NULL, NULL, (struct heads){ .heads = HEADS, .kv_heads = KV_HEADS, .head_size = HEAD_SIZE, .scale = 0.125f });
     struct node *n = g->node[0];
     allocate_outputs(b, n);
     n->grad_to = 7;

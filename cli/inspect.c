@@ -39,7 +39,11 @@ static enum status inspect_model(struct arena *arena, const char *folder, struct
     output_print(out, "  heads          %lld of %lld, %lld for keys and values\n  MLP width      %lld\n  vocabulary     %lld%s\n  positions      %lld\n",
                  (long long)c.heads, (long long)c.head_size, (long long)c.kv_heads, (long long)c.mlp_width, (long long)c.vocab,
                  c.tied ? ", tied to the head" : "", (long long)c.max_positions);
-    output_print(out, "  rope           %s, theta %g\n", rope_names[c.rope.type], c.rope.theta);
+    if (c.shape.positions == ROTARY)
+        output_print(out, "  rope           %s, theta %g, %lld of %lld dimensions\n", rope_names[c.rope.type], c.rope.theta, (long long)c.rotary_size,
+                     (long long)c.head_size);
+    else
+        output_print(out, "  position       %s\n", c.shape.positions == ALIBI ? "ALiBi" : "learned, a table");
     if (c.window)
         output_print(out, "  window         %d\n", c.window);
     output_print(out, "  stored as      %s\n  BOS, EOS       %d,", shown(arena, c.dtype), c.bos);

@@ -10,11 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const usual[CONFIG_KEYS] = {
+    [KEY_WIDTH] = "hidden_size",          [KEY_MLP_WIDTH] = "intermediate_size",  [KEY_LAYERS] = "num_hidden_layers",
+    [KEY_HEADS] = "num_attention_heads",  [KEY_KV_HEADS] = "num_key_value_heads", [KEY_POSITIONS] = "max_position_embeddings",
+    [KEY_EPS] = "rms_norm_eps",           [KEY_ACTIVATION] = "hidden_act",        [KEY_THETA] = "rope_theta",
+    [KEY_PART] = "partial_rotary_factor",
+};
+
 /* Words between blanks. */
-static const char read_elsewhere[] =
-    " model_type architectures vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads"
-    " head_dim hidden_act max_position_embeddings rms_norm_eps tie_word_embeddings rope_theta rope_scaling rope_parameters"
-    " original_max_position_embeddings layer_types dtype torch_dtype bos_token_id eos_token_id pad_token_id ";
+static const char read_elsewhere[] = " model_type architectures vocab_size head_dim tie_word_embeddings rope_scaling rope_parameters"
+                                     " original_max_position_embeddings layer_types dtype torch_dtype bos_token_id eos_token_id pad_token_id ";
 
 static const char of_libraries[] =
     " _name_or_path name_or_path _commit_hash transformers_version initializer_range use_cache pretraining_tp tokenizer_class"
@@ -22,7 +27,8 @@ static const char of_libraries[] =
     " output_hidden_states return_dict use_return_dict torchscript use_bfloat16 tf_legacy_loss finetuning_task problem_type id2label"
     " label2id num_labels task_specific_params is_decoder tie_encoder_decoder cross_attention_hidden_size chunk_size_feed_forward"
     " gradient_checkpointing attn_implementation _attn_implementation _attn_implementation_autoset _flash_attn_2_enabled"
-    " use_flash_attention_2 keys_to_ignore_at_inference prefix ";
+    " use_flash_attention_2 keys_to_ignore_at_inference prefix summary_activation summary_first_dropout summary_proj_to_labels summary_type"
+    " summary_use_proj classifier_dropout ";
 
 static const char of_generation[] =
     " max_length max_new_tokens min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p"
@@ -41,10 +47,9 @@ static const char quantised[] = "graft computes with float32, bfloat16 and float
 static const char experts[] = "mixtures of experts are not computed";
 static const char scaled[] = "graft does not compute this scaling";
 static const char capped[] = "graft does not compute this";
-static const char dropped[] = "dropout inside the base model is not computed, and transformers would apply it in training";
+static const char dropped[] = "dropout";
 static const char use_plain[] = "use the unquantised model that it was made from";
 static const char use_dense[] = "use a dense model";
-static const char set_zero[] = "set it to 0 in config.json: it plays no part in evaluation";
 static const char use_supported[] = "use a model of a supported family without this feature";
 
 static const struct decisive decisive[] = {
@@ -55,11 +60,14 @@ static const struct decisive decisive[] = {
     { "n_routed_experts", NOTHING, experts, use_dense },
     { "num_experts_per_tok", NOTHING, experts, use_dense },
     { "moe_intermediate_size", NOTHING, experts, use_dense },
-    { "attention_dropout", NOTHING, dropped, set_zero },
-    { "hidden_dropout", NOTHING, dropped, set_zero },
-    { "resid_pdrop", NOTHING, dropped, set_zero },
-    { "embd_pdrop", NOTHING, dropped, set_zero },
-    { "attn_pdrop", NOTHING, dropped, set_zero },
+    { "attention_dropout", NOTHING, dropped, "" },
+    { "hidden_dropout", NOTHING, dropped, "" },
+    { "resid_pdrop", NOTHING, dropped, "" },
+    { "embd_pdrop", NOTHING, dropped, "" },
+    { "attn_pdrop", NOTHING, dropped, "" },
+    { "emb_pdrop", NOTHING, dropped, "" },
+    { "dropout", NOTHING, dropped, "" },
+    { "layerdrop", NOTHING, dropped, "" },
     { "partial_rotary_factor", ONE, "every dimension of a head is rotated", use_supported },
     { "rotary_pct", ONE, "every dimension of a head is rotated", use_supported },
     { "embedding_multiplier", ONE, scaled, use_supported },
@@ -131,6 +139,28 @@ enum status config_refuse(const json_t *object, const char *path, const char *ke
     return BAD_MODEL;
 }
 
+/* What transformers reads under a family's own name alone; of sizes it takes both names. */
+static bool is_exclusive(enum config_key key)
+{
+    return key == KEY_EPS || key == KEY_ACTIVATION || key == KEY_THETA;
+}
+
+enum status config_spelling(const struct family *family, const json_t *json, const char *path, enum config_key key, const char **name, struct error *err)
+{
+    const char *const *own = family->spelling[key];
+    const char *names[SPELLINGS + 1] = { is_exclusive(key) && own[0] ? NULL : usual[key], own[0], own[1] }, *found = NULL;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const json_t *value = names[i] ? json_object_get(json, names[i]) : NULL;
+        if (!value || json_is_null(value))
+            continue;
+        if (found && !json_equal((json_t *)(uintptr_t)json_object_get(json, found), (json_t *)(uintptr_t)value))
+            return config_refuse(json, path, found, "the same under another name in this file differs", "leave one of the two in config.json", err);
+        found = names[i];
+    }
+    *name = found ? found : own[0] ? own[0] : usual[key];
+    return OK;
+}
+
 static bool is_word(const char *key, const char *words)
 {
     char word[80];
@@ -138,15 +168,33 @@ static bool is_word(const char *key, const char *words)
     return strstr(words, word) != NULL;
 }
 
-static bool is_known(const char *key, const struct family *family)
+bool config_is_of_library(const char *key)
 {
-    for (size_t i = 0; i < COUNT(decisive); i++)
-        if (text_equal(decisive[i].key, key))
-            return true;
+    return is_word(key, of_libraries) || is_word(key, of_generation) || is_word(key, " dtype torch_dtype architectures model_type ");
+}
+
+/* Whether this family reads a key by itself, under whatever spelling. */
+static bool is_of_family(const char *key, const struct family *family)
+{
     for (size_t i = 0; i < COUNT(family->keys) && family->keys[i]; i++)
         if (text_equal(family->keys[i], key))
             return true;
-    return is_word(key, read_elsewhere) || is_word(key, of_libraries) || is_word(key, of_generation);
+    for (int k = 0; k < CONFIG_KEYS; k++)
+        for (int i = 0; i < SPELLINGS && family->spelling[k][i]; i++)
+            if (text_equal(family->spelling[k][i], key))
+                return true;
+    return text_equal(key, usual[KEY_PART]) && family->defaults.rotary_part > 0;
+}
+
+static bool is_known(const char *key, const struct family *family)
+{
+    for (int k = 0; k < CONFIG_KEYS; k++)
+        if (text_equal(usual[k], key))
+            return true;
+    for (size_t i = 0; i < COUNT(decisive); i++)
+        if (text_equal(decisive[i].key, key))
+            return true;
+    return is_of_family(key, family) || is_word(key, read_elsewhere) || config_is_of_library(key);
 }
 
 static void name_unknown(struct arena *arena, const json_t *json, const char *path, const struct family *family)
@@ -169,10 +217,21 @@ static void name_unknown(struct arena *arena, const json_t *json, const char *pa
         warn("%s: unknown keys are ignored, as transformers' %s does: %s", path, family->model_type, list.bytes);
 }
 
+const char *config_dropout(const json_t *json, const struct family *family)
+{
+    for (size_t i = 0; i < COUNT(family->drops) && family->drops[i]; i++)
+        if (!json_object_get(json, family->drops[i]))
+            return family->drops[i];
+    for (size_t i = 0; i < COUNT(decisive); i++)
+        if (decisive[i].what == dropped && !is_neutral(&decisive[i], json_object_get(json, decisive[i].key)))
+            return decisive[i].key;
+    return NULL;
+}
+
 enum status config_check_keys(struct arena *arena, const json_t *json, const char *path, const struct family *family, struct error *err)
 {
     for (size_t i = 0; i < COUNT(decisive); i++)
-        if (!is_neutral(&decisive[i], json_object_get(json, decisive[i].key)))
+        if (decisive[i].what != dropped && !is_of_family(decisive[i].key, family) && !is_neutral(&decisive[i], json_object_get(json, decisive[i].key)))
             return config_refuse(json, path, decisive[i].key, decisive[i].what, decisive[i].cure, err);
     name_unknown(arena, json, path, family);
     return OK;

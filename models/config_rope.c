@@ -86,11 +86,6 @@ static enum status check_rope_keys(const json_t *section, const char *where, enu
         if (!(types & TYPE(type)) && !config_is_trivial(value))
             warn("%s: the key '%s' is ignored: rope_type %s does not read it", where, key, type_names[type]);
     }
-    double part = 1;
-    TRY(json_get_real(section, where, "partial_rotary_factor", &part, err));
-    if (part != 1)
-        return config_refuse(section, where, "partial_rotary_factor", "every dimension of a head is rotated",
-                             "use a model of a supported family without this feature", err);
     return OK;
 }
 
@@ -148,6 +143,29 @@ static enum status read_llama3(struct model_config *config, const json_t *sectio
     return OK;
 }
 
+/* How many dimensions of a head are rotated; inside the section before beside it. */
+static enum status read_part(struct model_config *config, const json_t *json, const char *path, const json_t *section, const char *where, struct error *err)
+{
+    static const char inside[] = "partial_rotary_factor";
+    const double usual = config->family->defaults.rotary_part;
+    const json_t *own = json_object_get(section, inside);
+    const bool is_inside = own && !json_is_null(own);
+    const char *beside;
+    double part = usual > 0 ? usual : 1;
+    TRY(config_spelling(config->family, json, path, KEY_PART, &beside, err));
+    TRY(json_get_real(json, path, beside, &part, err));
+    TRY(json_get_real(section, where, inside, &part, err));
+    if (usual == 0 && part != 1)
+        return config_refuse(section, where, inside, "every dimension of a head is rotated", "use a model of a supported family without this feature", err);
+    config->rotary_size = part > 0 && part <= 1 ? (int64_t)((double)config->head_size * part) : 0;
+    if (config->rotary_size > 0 && config->rotary_size % 2 == 0)
+        return OK;
+    if (usual == 0)
+        return config_refuse(json, path, "head_dim", "rotary positions turn pairs of dimensions, so the size of a head must be even", correct, err);
+    return config_refuse(is_inside ? section : json, is_inside ? where : path, is_inside ? inside : beside,
+                         "rotary positions turn pairs of dimensions, so this part of a head must be an even number of them", correct, err);
+}
+
 enum status config_read_rope(struct model_config *config, const json_t *json, const char *path, struct error *err)
 {
     const json_t *section = NULL;
@@ -156,11 +174,15 @@ enum status config_read_rope(struct model_config *config, const json_t *json, co
     snprintf(where, sizeof where, "%.1000s: %s", path, section == json_object_get(json, "rope_scaling") ? "rope_scaling" : "rope_parameters");
     TRY(read_type(section, where, &config->rope.type, err));
     TRY(check_rope_keys(section, where, config->rope.type, err));
+    TRY(read_part(config, json, path, section, where, err));
+    const char *theta;
     config->rope.theta = 10000;
-    TRY(json_get_real(json, path, "rope_theta", &config->rope.theta, err));
+    TRY(config_spelling(config->family, json, path, KEY_THETA, &theta, err));
+    TRY(json_get_real(json, path, theta, &config->rope.theta, err));
     TRY(json_get_real(section, where, "rope_theta", &config->rope.theta, err));
     if (!(config->rope.theta > 1 && config->rope.theta < 1e30))
-        return config_refuse(json_object_get(section, "rope_theta") ? section : json, path, "rope_theta", "not above 1 and below 1e30", correct, err);
+        return config_refuse(json_object_get(section, "rope_theta") ? section : json, path, json_object_get(section, "rope_theta") ? "rope_theta" : theta,
+                             "not above 1 and below 1e30", correct, err);
     TRY(read_original(config, json, path, section, where, err));
     switch (config->rope.type) {
     case ROPE_DEFAULT:
@@ -170,11 +192,23 @@ enum status config_read_rope(struct model_config *config, const json_t *json, co
     case ROPE_LLAMA3:
         return read_llama3(config, section, where, err);
     case ROPE_DYNAMIC:
-        if (config->head_size == 2)
+        if (config->rotary_size == 2)
             return config_refuse(section, where, "rope_type", "heads of 2 dimensions have no dynamic base", correct, err);
         break;
     case ROPE_LINEAR:
         break;
     }
     return positive(section, where, "factor", true, &config->rope.factor, err);
+}
+
+enum status config_read_rotary_dim(struct model_config *config, const json_t *json, const char *path, struct error *err)
+{
+    int64_t size = 64;
+    TRY(json_get_int(json, path, "rotary_dim", 1, INT32_MAX, &size, err));
+    if (size % 2 != 0 || size > config->head_size || json_is_null(json_object_get(json, "rotary_dim")))
+        return config_refuse(json, path, "rotary_dim", "not an even number of dimensions of a head", correct, err);
+    config->rotary_size = size;
+    config->rope.type = ROPE_DEFAULT;
+    config->rope.theta = 10000;
+    return OK;
 }

@@ -1,13 +1,13 @@
 /* THE forward of every decoder-only family.
  *
- *     h = embed(ids);  per layer:  h += o(attention(rope(q(n)), rope(k(n)), v(n))), n = rmsnorm(h);   h += down(act(gate(n)) * up(n)), n = rmsnorm(h)
- *     hidden = rmsnorm(h);  logits = hidden head^T;  behind the attention of the last layer h has the selected rows only
+ *     h = embed(ids);  per layer:  h += o(attention(rope(q(n)), rope(k(n)), v(n))), n = norm(h);   h += down(act(gate(n)) * up(n)), n = norm(h)
+ *     hidden = norm(h);  logits = hidden head^T;  behind the attention of the last layer h has the selected rows only
  *
- * Residuals are added by the projections themselves (linear's `onto`). Adapters see every projection through project() and every other weight through weight().
+ * What families do differently is data (struct shape): the norm, where positions enter, one fused layer for q, k and v, an MLP without gate, and whether
+ * attention and MLP of a block both read the h before it. Residuals are added by the projections themselves (linear's `onto`). Adapters see every projection
+ * through project() and every other weight through weight().
  */
 #include "models/model.h"
-
-#include <math.h>
 
 /* Where rows choose among sets of adapters, each step that adapters may change is recorded for every set, as if it were alone, and rows take theirs. What a set
  * does not change is recorded once.
@@ -67,17 +67,31 @@ static struct tensor *weight(struct pass *p, struct tensor *w)
     return used;
 }
 
-static struct tensor *norm(struct pass *p, struct tensor *x, struct tensor *w)
+static struct tensor *normed(struct pass *p, struct tensor *x, struct tensor *w, struct tensor *bias)
 {
-    struct tensor *first_w = NULL, *first = NULL, *y = NULL;
+    const float eps = (float)p->model->config.norm_eps;
+    return p->model->config.shape.norm == RMSNORM ? rmsnorm(p->g, x, w, eps) : layernorm(p->g, x, w, bias, eps);
+}
+
+static struct tensor *norm(struct pass *p, struct tensor *x, struct tensor *w, struct tensor *bias)
+{
+    struct tensor *first_w = NULL, *first_bias = NULL, *first = NULL, *y = NULL;
     for (int set = 0; set < sets(p); set++) {
         enter(p, set);
-        struct tensor *used = weight(p, w), *mine = first && used == first_w ? first : rmsnorm(p->g, x, used, (float)p->model->config.norm_eps);
-        first_w = set ? first_w : used;
+        struct tensor *own_w = weight(p, w), *own_bias = weight(p, bias);
+        struct tensor *mine = set && own_w == first_w && own_bias == first_bias ? first : normed(p, x, own_w, own_bias);
+        first_w = set ? first_w : own_w;
+        first_bias = set ? first_bias : own_bias;
         first = set ? first : mine;
         y = choose(p, set, set ? y : mine, first, mine);
     }
     return y;
+}
+
+static struct tensor *block_norm(struct pass *p, int layer, int which, struct tensor *x)
+{
+    const struct layer *l = &p->model->layer[layer];
+    return norm(p, x, l->norm[which], l->norm_bias[which]);
 }
 
 /* The adapter that puts rows of its own in front of every sequence, or NULL. */
@@ -106,13 +120,28 @@ static struct tensor *look_up(struct pass *p)
         enter(p, set);
         struct tensor *rows = own && own->virtual_tokens ? p->virtual_rows : NULL, *h = first;
         if (!h || table[set] != table[0])
-            h = embed(p->g, p->ids, table[set], rows, 1, p->model->dtype);
+            h = embed(p->g, p->ids, table[set], rows, NULL, 1, p->model->dtype);
         first = first ? first : h;
         for (int i = 0; i < p->adapters; i++)
             if (p->seams[i]->embed)
                 h = p->seams[i]->embed(p->seams[i]->self, p, h);
         first_mine = set ? first_mine : h;
         y = choose(p, set, set ? y : h, first_mine, h);
+    }
+    return y;
+}
+
+/* Learned positions are added to what was looked up. */
+static struct tensor *add_positions(struct pass *p, struct tensor *h)
+{
+    struct tensor *first_table = NULL, *first = NULL, *y = NULL;
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        struct tensor *table = weight(p, p->model->position_table);
+        struct tensor *mine = set && table == first_table ? first : embed(p->g, p->positions, table, NULL, h, 1, p->model->dtype);
+        first_table = set ? first_table : table;
+        first = set ? first : mine;
+        y = choose(p, set, set ? y : mine, first, mine);
     }
     return y;
 }
@@ -152,47 +181,96 @@ static struct tensor *remember(struct pass *p, struct tensor *cached, struct ten
 }
 
 /* Behind the last attention only the selected rows are of use: the others go no further. */
-static void leave_rows_behind(struct pass *p, struct tensor **attended, struct tensor **h)
+static void leave_rows_behind(struct pass *p, struct tensor **attended, struct tensor **h, struct tensor **x)
 {
     *attended = take_rows(p->g, *attended, p->selected);
     *h = take_rows(p->g, *h, p->selected);
+    *x = *x ? take_rows(p->g, *x, p->selected) : NULL;
     if (p->row_key)
         p->row_key = take_rows(p->g, p->row_key, p->selected);
     if (p->choice)
         p->choice = take_rows(p->g, p->choice, p->selected);
 }
 
-/* h grows by what its rows attend to; x is h behind the norm. */
-static void attention_block(struct pass *p, int layer, struct tensor *x, struct tensor **h)
+struct qkv {
+    struct tensor *q, *k, *v;
+};
+
+/* Queries, keys and values of a fused layer lie in blocks; an adapter on it sees the layer as the files hold it. */
+static struct qkv take_apart(struct pass *p, struct tensor *fused)
 {
     const struct model_config *c = &p->model->config;
-    struct heads heads = { (int)c->heads, (int)c->kv_heads, (int)c->head_size, (float)(1 / sqrt((double)c->head_size)), c->window };
-    struct tensor *q = rope(p->g, project(p, layer, Q, x, NULL), p->angles, heads.heads, heads.head_size);
-    struct tensor *k = rope(p->g, project(p, layer, K, x, NULL), p->angles, heads.kv_heads, heads.head_size);
-    struct tensor *v = project(p, layer, V, x, NULL);
-    if (p->cache) {
-        k = remember(p, p->cache->k[layer], k);
-        v = remember(p, p->cache->v[layer], v);
+    const int64_t blocks = c->shape.qkv_blocks, q = c->heads * c->head_size / blocks, kv = c->kv_heads * c->head_size / blocks, step = q + 2 * kv;
+    const int64_t k_from = c->shape.values_first ? q + kv : q, v_from = c->shape.values_first ? q : q + kv;
+    struct qkv a;
+    a.q = take_columns(p->g, fused, (struct columns){ 0, q, blocks, step });
+    a.k = take_columns(p->g, fused, (struct columns){ k_from, kv, blocks, step });
+    a.v = take_columns(p->g, fused, (struct columns){ v_from, kv, blocks, step });
+    return a;
+}
+
+/* MPT keeps its queries, keys and values within bounds. */
+static struct tensor *bounded(struct pass *p, struct tensor *x)
+{
+    const double bound = p->model->config.clip_qkv;
+    return bound > 0 ? clamp(p->g, x, (float)bound) : x;
+}
+
+static struct qkv queries_keys_values(struct pass *p, int layer, struct tensor *x)
+{
+    const struct model_config *c = &p->model->config;
+    struct qkv a;
+    if (c->shape.qkv_blocks > 0) {
+        a = take_apart(p, bounded(p, project(p, layer, QKV, x, NULL)));
+    } else {
+        a.q = project(p, layer, Q, x, NULL);
+        a.k = project(p, layer, K, x, NULL);
+        a.v = project(p, layer, V, x, NULL);
     }
+    if (c->shape.positions == ROTARY) {
+        a.q = rope(p->g, a.q, p->angles, (int)c->heads, (int)c->head_size, c->shape.pairs);
+        a.k = rope(p->g, a.k, p->angles, (int)c->kv_heads, (int)c->head_size, c->shape.pairs);
+    }
+    return a;
+}
+
+/* What the rows of x, normed, attend to. */
+static struct tensor *attend(struct pass *p, int layer, struct tensor *x)
+{
+    const struct model_config *c = &p->model->config;
     const struct seams *own = virtual_seams(p);
+    struct heads heads = { .heads = (int)c->heads,
+                           .kv_heads = (int)c->kv_heads,
+                           .head_size = (int)c->head_size,
+                           .scale = (float)c->attention_scale,
+                           .window = c->window,
+                           .coarse = c->shape.coarse && !own }; /* behind virtual rows transformers multiplies positions in float32 */
+    struct qkv a = queries_keys_values(p, layer, x);
+    if (p->cache) {
+        a.k = remember(p, p->cache->k[layer], a.k);
+        a.v = remember(p, p->cache->v[layer], a.v);
+    }
     struct prefix prefix = own && own->prefix ? own->prefix(own->self, p, layer) : (struct prefix){ 0 };
-    struct tensor *attended = attention(p->g, q, k, v, p->spans, prefix.keys, prefix.values, heads);
-    if (layer == c->layers - 1)
-        leave_rows_behind(p, &attended, h);
-    *h = project(p, layer, ATTENTION_OUT, attended, *h);
+    return attention(p->g, a.q, a.k, a.v, p->spans, prefix.keys, prefix.values, p->model->slopes, heads);
 }
 
 static struct tensor *mlp(struct pass *p, int layer, struct tensor *x, struct tensor *onto)
 {
-    struct tensor *gate = project(p, layer, GATE, x, NULL), *up = project(p, layer, UP, x, NULL);
-    return project(p, layer, DOWN, gated(p->g, gate, up, p->model->config.activation), onto);
+    const struct model_config *c = &p->model->config;
+    struct tensor *gate = c->shape.plain_mlp ? NULL : project(p, layer, GATE, x, NULL), *up = project(p, layer, UP, x, NULL);
+    return project(p, layer, DOWN, gate ? gated(p->g, gate, up, c->activation) : activation(p->g, up, c->activation), onto);
 }
 
 static struct tensor *block(struct pass *p, int layer, struct tensor *h)
 {
-    const struct layer *l = &p->model->layer[layer];
-    attention_block(p, layer, norm(p, h, l->norm[0]), &h);
-    return mlp(p, layer, norm(p, h, l->norm[1]), h);
+    const struct shape *shape = &p->model->config.shape;
+    struct tensor *x = block_norm(p, layer, 0, h), *attended = attend(p, layer, x);
+    struct tensor *shared = shape->one_norm ? x : NULL; /* what the MLP reads too */
+    if (layer == p->model->config.layers - 1)
+        leave_rows_behind(p, &attended, &h, &shared);
+    struct tensor *beside = shape->parallel && !shared ? block_norm(p, layer, 1, h) : shared;
+    h = project(p, layer, ATTENTION_OUT, attended, h);
+    return mlp(p, layer, beside ? beside : block_norm(p, layer, 1, h), h);
 }
 
 struct tensor *decoder(const struct pass *pass)
@@ -200,14 +278,19 @@ struct tensor *decoder(const struct pass *pass)
     struct pass walk = *pass, *p = &walk; /* its row keys change on the way, the caller's are inputs */
     const struct model *m = p->model;
     graph_segment(p->g, OUTSIDE);
-    p->angles = rope_angles(p->g, p->positions, p->spans, m->inv_freq, m->dynamic_rope, m->rope_amplitude);
+    if (m->inv_freq)
+        p->angles = rope_angles(p->g, p->positions, p->spans, m->inv_freq, m->dynamic_rope, m->rope_amplitude);
     struct tensor *h = look_up(p);
+    if (m->position_table)
+        h = add_positions(p, h);
+    if (m->embed_norm)
+        h = norm(p, h, m->embed_norm, m->embed_norm_bias);
     for (int layer = 0; layer < (int)m->config.layers; layer++) {
         graph_segment(p->g, layer + 1);
         h = block(p, layer, h);
     }
     graph_segment(p->g, OUTSIDE);
-    return norm(p, h, m->final_norm);
+    return norm(p, h, m->final_norm, m->final_norm_bias);
 }
 
 /* The pass behind decoder(): of the rows' choices those of the selected ones are left. */
@@ -222,7 +305,7 @@ static struct pass behind(const struct pass *p)
 struct tensor *decoder_logits(struct pass *pass, struct tensor *hidden)
 {
     struct pass left = behind(pass), *p = &left;
-    return cast(p->g, project_site(p, &p->model->head_site, p->model->head, NULL, hidden, NULL), F32);
+    return cast(p->g, project_site(p, &p->model->head_site, p->model->head, p->model->head_bias, hidden, NULL), F32);
 }
 
 /* The head is fused with the loss and its logits are never there to be added to. A trained copy of the head takes part like any weight; an update of its
@@ -243,13 +326,15 @@ static void refuse_updates_of_the_head(struct pass *p, struct tensor *hidden)
 struct head_loss decoder_loss(struct pass *pass, struct tensor *hidden, struct tensor *labels, struct tensor *loss_weight)
 {
     struct pass left = behind(pass), *p = &left;
-    struct tensor *head[MOST_SETS];
+    struct tensor *head[MOST_SETS], *bias[MOST_SETS];
     struct head_loss first = { 0 }, loss = { 0 };
     for (int set = 0; set < sets(p); set++) {
         enter(p, set);
         refuse_updates_of_the_head(p, hidden);
         head[set] = weight(p, p->model->head);
-        const struct head_loss mine = set && head[set] == head[0] ? first : head_loss(p->g, hidden, head[set], NULL, labels, loss_weight);
+        bias[set] = weight(p, p->model->head_bias);
+        const bool as_first = set && head[set] == head[0] && bias[set] == bias[0];
+        const struct head_loss mine = as_first ? first : head_loss(p->g, hidden, head[set], bias[set], labels, loss_weight);
         first = set ? first : mine;
         loss = (struct head_loss){ first.loss, choose(p, set, set ? loss.row_loss : mine.row_loss, first.row_loss, mine.row_loss),
                                    choose(p, set, set ? loss.greedy : mine.greedy, first.greedy, mine.greedy) };

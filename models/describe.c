@@ -5,6 +5,23 @@
 #include "models/family.h"
 #include "models/rope.h"
 
+/* Whether a block has this layer at all. */
+static bool has_site(const struct model_config *config, enum projection projection)
+{
+    switch (projection) {
+    case Q:
+    case K:
+    case V:
+        return config->shape.qkv_blocks == 0;
+    case QKV:
+        return config->shape.qkv_blocks > 0;
+    case GATE:
+        return !config->shape.plain_mlp;
+    default:
+        return true;
+    }
+}
+
 /* Columns and rows of a projection's weight. */
 static void site_sizes(const struct model_config *config, enum projection projection, int64_t *in, int64_t *out)
 {
@@ -15,6 +32,8 @@ static void site_sizes(const struct model_config *config, enum projection projec
         *out = q;
     if (projection == K || projection == V)
         *out = kv;
+    if (projection == QKV)
+        *out = q + 2 * kv;
     if (projection == GATE || projection == UP)
         *out = config->mlp_width;
     if (projection == HEAD)
@@ -27,13 +46,16 @@ static bool has_bias(const struct model_config *config, enum projection projecti
     case Q:
     case K:
     case V:
-        return config->qkv_bias;
+    case QKV:
+        return config->shape.qkv_bias;
     case ATTENTION_OUT:
-        return config->attention_out_bias;
+        return config->shape.attention_out_bias;
     case GATE:
     case UP:
     case DOWN:
-        return config->mlp_bias;
+        return config->shape.mlp_bias;
+    case HEAD:
+        return config->shape.head_bias;
     default:
         return false;
     }
@@ -41,13 +63,17 @@ static bool has_bias(const struct model_config *config, enum projection projecti
 
 int64_t model_config_size(const struct model_config *config)
 {
-    int64_t layer = 2 * config->width, table = config->vocab * config->width;
+    const struct shape *shape = &config->shape;
+    int64_t norm = config->width * (shape->norm_bias ? 2 : 1), table = config->vocab * config->width;
+    int64_t layer = norm * (shape->one_norm ? 1 : 2), rest = norm * (shape->embed_norm ? 2 : 1);
     for (enum projection i = Q; i < HEAD; i++) {
         int64_t in, out;
         site_sizes(config, i, &in, &out);
-        layer += in * out + (has_bias(config, i) ? out : 0);
+        if (has_site(config, i))
+            layer += in * out + (has_bias(config, i) ? out : 0);
     }
-    return table + config->layers * layer + config->width + (config->tied ? 0 : table);
+    rest += (shape->positions == LEARNED ? config->max_positions * config->width : 0) + (shape->head_bias ? config->vocab : 0);
+    return table + config->layers * layer + rest + (config->tied ? 0 : table);
 }
 
 static struct tensor *add_tensor(struct model *model, struct arena *arena, const char *module, const char *part, int64_t rows, int64_t cols)
@@ -55,6 +81,13 @@ static struct tensor *add_tensor(struct model *model, struct arena *arena, const
     struct tensor *t = tensor_new(arena, arena_print(arena, "%s.%s", module, part), model->dtype, WEIGHT, rows, cols, NULL);
     model->tensor[model->tensors++] = t;
     return t;
+}
+
+static void add_norm(struct model *model, struct arena *arena, const char *module, struct tensor **weight, struct tensor **bias)
+{
+    *weight = add_tensor(model, arena, module, "weight", 1, model->config.width);
+    if (model->config.shape.norm_bias)
+        *bias = add_tensor(model, arena, module, "bias", 1, model->config.width);
 }
 
 static const char *module_name(struct arena *arena, const char *pattern, int layer)
@@ -73,12 +106,14 @@ static struct tensor *add_site(struct model *model, struct arena *arena, struct 
 static void add_layer(struct model *model, struct arena *arena, int index)
 {
     struct layer *layer = &model->layer[index];
-    const struct family *family = model->config.family;
-    for (int i = 0; i < 2; i++)
-        layer->norm[i] = add_tensor(model, arena, module_name(arena, family->norm[i], index), "weight", 1, model->config.width);
+    const struct model_config *config = &model->config;
+    for (int i = 0; i < (config->shape.one_norm ? 1 : 2); i++)
+        add_norm(model, arena, module_name(arena, config->norm[i], index), &layer->norm[i], &layer->norm_bias[i]);
     for (enum projection i = Q; i < HEAD; i++) {
-        layer->w[i] = add_site(model, arena, &layer->site[i], index, i, family->projection[i]);
-        if (has_bias(&model->config, i))
+        if (!has_site(config, i))
+            continue;
+        layer->w[i] = add_site(model, arena, &layer->site[i], index, i, config->family->projection[i]);
+        if (has_bias(config, i))
             layer->bias[i] = add_tensor(model, arena, layer->site[i].module, "bias", 1, layer->site[i].out);
     }
 }
@@ -91,13 +126,22 @@ enum status model_describe(struct model *model, struct arena *arena, const struc
         return fail_with(err, BAD_CONFIG, "dtype %s: graft does not compute with it on this device", "use float32 or bfloat16", dtype_name(dtype));
     model->layer = NEW_ARRAY(arena, config->layers, struct layer);
     model->site = NEW_ARRAY(arena, config->layers * HEAD + 1, struct site *);
-    model->tensor = NEW_ARRAY(arena, config->layers * (2 + 2 * HEAD) + 3, struct tensor *);
+    model->tensor = NEW_ARRAY(arena, config->layers * (4 + 2 * HEAD) + 8, struct tensor *);
     model->embed = add_tensor(model, arena, family->embed, "weight", config->vocab, config->width);
+    if (config->shape.positions == LEARNED)
+        model->position_table = add_tensor(model, arena, family->position_table, "weight", config->max_positions, config->width);
+    if (config->shape.embed_norm)
+        add_norm(model, arena, family->embed_norm, &model->embed_norm, &model->embed_norm_bias);
     for (int i = 0; i < (int)config->layers; i++)
         add_layer(model, arena, i);
-    model->final_norm = add_tensor(model, arena, family->final_norm, "weight", 1, config->width);
+    add_norm(model, arena, family->final_norm, &model->final_norm, &model->final_norm_bias);
     model->head = add_site(model, arena, &model->head_site, -1, HEAD, family->head);
-    model->inv_freq = tensor_new(arena, "inv_freq", F32, WEIGHT, 1, config->head_size / 2, NULL);
+    if (config->shape.head_bias)
+        model->head_bias = add_tensor(model, arena, family->head, "bias", 1, config->vocab);
+    if (config->shape.positions == ROTARY)
+        model->inv_freq = tensor_new(arena, "inv_freq", F32, WEIGHT, 1, config->rotary_size / 2, NULL);
+    if (config->shape.positions == ALIBI)
+        model->slopes = tensor_new(arena, "slopes", F32, WEIGHT, 1, config->heads, NULL);
     return OK;
 }
 

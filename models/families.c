@@ -3,7 +3,7 @@
 
 #include "common/text.h"
 
-#define EACH_FAMILY(X) X(llama) X(mistral) X(qwen2)
+#define EACH_FAMILY(X) X(llama) X(mistral) X(qwen2) X(gpt_neox) X(gpt2) X(bloom) X(falcon) X(gpt_bigcode) X(mpt) X(codegen) X(gptj)
 
 #define DECLARE(name) extern const struct family family_##name;
 #define ADDRESS(name) &family_##name,
@@ -16,7 +16,8 @@ static const char *const names[] = { EACH_FAMILY(WORD) NULL };
 const struct family *family_find(const char *model_type)
 {
     for (size_t i = 0; i < COUNT(families); i++)
-        if (text_equal(families[i]->model_type, model_type))
+        if (text_equal(families[i]->model_type, model_type) || text_equal(families[i]->old_types[0], model_type) ||
+            text_equal(families[i]->old_types[1], model_type))
             return families[i];
     return NULL;
 }

@@ -8,22 +8,34 @@
 
 #include "models/model.h"
 
+/* Keys of config.json that families spell differently. */
+enum config_key { KEY_WIDTH, KEY_MLP_WIDTH, KEY_LAYERS, KEY_HEADS, KEY_KV_HEADS, KEY_POSITIONS, KEY_EPS, KEY_ACTIVATION, KEY_THETA, KEY_PART, CONFIG_KEYS };
+enum { SPELLINGS = 2 };
+
 struct family {
     const char *model_type;
+    const char *old_types[2]; /* what files before transformers knew the family say, or NULLs */
+    struct shape shape;
     const char *base_class; /* Hugging Face's class without a head, which may stand in `architectures` beside any ...ForCausalLM */
-    /* What transformers assumes where config.json is silent. kv_heads 0: as many as heads; bos and eos -1: none. */
+    /* What transformers assumes where config.json is silent. kv_heads 0: as many as heads; mlp_width 0: four times the width; bos and eos -1: none. rotary_part
+     * 0: every dimension of a head is rotated, and no file may say otherwise. */
     struct {
         int64_t vocab, width, mlp_width, layers, heads, kv_heads, max_positions;
         int32_t bos, eos;
+        bool tied;
+        double norm_eps, rotary_part;
+        const char *activation;
     } defaults;
+    const char *spelling[CONFIG_KEYS][SPELLINGS]; /* beside Llama's spelling, or NULLs */
     /* Names in the live model, without ".weight" / ".bias"; %d is the layer. */
-    const char *embed, *final_norm, *head;
+    const char *embed, *embed_norm, *position_table, *final_norm, *head;
     const char *norm[2];
     const char *projection[HEAD]; /* indexed by enum projection */
     const char *ignored[4];       /* suffixes of tensors in files that carry no weights (buffers) */
     const char *lora_targets[4];  /* PEFT's default target_modules, NULL-terminated */
-    const char *keys[8];          /* keys of config.json that configure() reads, NULL-terminated */
-    bool bias_on_qkv;             /* q, k, v have a bias whatever the configuration says */
+    const char *drops[3];         /* keys of dropout that mean 0.1 where they are absent, or NULLs */
+    const char *keys[16];         /* keys of config.json that configure() reads, NULL-terminated */
+    bool transposed;              /* files hold the weights of a block's linear layers as [in, out] */
     /* Reads what is special in config.json after the common keys. NULL: nothing. */
     enum status (*configure)(struct model_config *config, const json_t *json, const char *path, struct error *err);
 };

@@ -28,6 +28,10 @@ static enum status find_family(struct model_config *config, struct arena *arena,
         return status;
     }
     config->model_type = config->family->model_type;
+    config->shape = config->family->shape;
+    config->norm[0] = config->family->norm[0];
+    config->norm[1] = config->family->norm[1];
+    config->alibi_max = 8;
     return OK;
 }
 
@@ -40,11 +44,45 @@ static enum status check_architectures(const struct model_config *config, const 
     bool fine = json_is_array(list);
     for (size_t i = 0; fine && i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));
-        fine = name && (text_ends(name, "ForCausalLM") || text_equal(name, config->family->base_class));
+        fine = name && (text_ends(name, "ForCausalLM") || text_ends(name, "LMHeadModel") || text_equal(name, config->family->base_class));
     }
     if (!fine)
         return config_refuse(json, path, "architectures", "graft computes causal language models (...ForCausalLM)",
                              "use the language model that it was made from", err);
+    return OK;
+}
+
+/* A size under whatever name the family gives it. */
+static enum status read_size(const struct family *family, const json_t *json, const char *path, enum config_key key, int64_t most, int64_t *value,
+                             struct error *err)
+{
+    const char *name;
+    TRY(config_spelling(family, json, path, key, &name, err));
+    return json_get_int(json, path, name, 1, most, value, err);
+}
+
+static enum status read_heads(struct model_config *config, const json_t *json, const char *path, struct error *err)
+{
+    const struct family *family = config->family;
+    const char *kv_name, *width_name;
+    TRY(config_spelling(family, json, path, KEY_KV_HEADS, &kv_name, err));
+    TRY(config_spelling(family, json, path, KEY_WIDTH, &width_name, err));
+    TRY(read_size(family, json, path, KEY_HEADS, MAX_HEADS, &config->heads, err));
+    /* an explicit null means as many as heads, whatever the family assumes when the key is absent */
+    bool own = json_object_get(json, kv_name) == NULL && family->defaults.kv_heads > 0;
+    config->kv_heads = own ? family->defaults.kv_heads : config->heads;
+    TRY(json_get_int(json, path, kv_name, 1, MAX_HEADS, &config->kv_heads, err));
+    if (config->heads % config->kv_heads != 0)
+        return config_refuse(json, path, kv_name, "num_attention_heads is no multiple of it", "correct config.json", err);
+    if (config_is_trivial(json_object_get(json, "head_dim")) && config->width % config->heads != 0)
+        return config_refuse(json, path, width_name, "no multiple of num_attention_heads, and there is no head_dim", "correct config.json", err);
+    config->head_size = config->width / config->heads;
+    TRY(json_get_int(json, path, "head_dim", 1, MAX_HEADS, &config->head_size, err));
+    if (config->heads * config->head_size > MAX_WIDTH)
+        return config_refuse(json, path, "num_attention_heads", "heads times head_dim is more than 2^24", "correct config.json", err);
+    if (config->shape.qkv_blocks > 0 && config->heads * config->head_size != config->width)
+        return config_refuse(json, path, "head_dim", "heads times head_dim is not the width, as it is in this family", "correct config.json", err);
+    config->attention_scale = 1 / sqrt((double)config->head_size);
     return OK;
 }
 
@@ -58,27 +96,14 @@ static enum status read_sizes(struct model_config *config, const json_t *json, c
     config->heads = family->defaults.heads;
     config->max_positions = family->defaults.max_positions;
     TRY(json_get_int(json, path, "vocab_size", 1, MAX_VOCAB, &config->vocab, err));
-    TRY(json_get_int(json, path, "hidden_size", 1, MAX_WIDTH, &config->width, err));
-    TRY(json_get_int(json, path, "intermediate_size", 1, MAX_WIDTH, &config->mlp_width, err));
-    TRY(json_get_int(json, path, "num_hidden_layers", 1, MAX_LAYERS, &config->layers, err));
-    TRY(json_get_int(json, path, "num_attention_heads", 1, MAX_HEADS, &config->heads, err));
-    TRY(json_get_int(json, path, "max_position_embeddings", 1, INT32_MAX, &config->max_positions, err));
-    /* an explicit null means as many as heads, whatever the family assumes when the key is absent */
-    bool own = json_object_get(json, "num_key_value_heads") == NULL && family->defaults.kv_heads > 0;
-    config->kv_heads = own ? family->defaults.kv_heads : config->heads;
-    TRY(json_get_int(json, path, "num_key_value_heads", 1, MAX_HEADS, &config->kv_heads, err));
-    if (config->heads % config->kv_heads != 0)
-        return config_refuse(json, path, "num_key_value_heads", "num_attention_heads is no multiple of it", "correct config.json", err);
-    if (config_is_trivial(json_object_get(json, "head_dim")) && config->width % config->heads != 0)
-        return config_refuse(json, path, "hidden_size", "no multiple of num_attention_heads, and there is no head_dim", "correct config.json", err);
-    config->head_size = config->width / config->heads;
-    TRY(json_get_int(json, path, "head_dim", 1, MAX_HEADS, &config->head_size, err));
-    if (config->head_size % 2 != 0)
-        return config_refuse(json, path, "head_dim", "rotary positions turn pairs of dimensions, so the size of a head must be even", "correct config.json",
-                             err);
-    if (config->heads * config->head_size > MAX_WIDTH)
-        return config_refuse(json, path, "num_attention_heads", "heads times head_dim is more than 2^24", "correct config.json", err);
-    return OK;
+    TRY(read_size(family, json, path, KEY_WIDTH, MAX_WIDTH, &config->width, err));
+    TRY(read_size(family, json, path, KEY_LAYERS, MAX_LAYERS, &config->layers, err));
+    TRY(read_size(family, json, path, KEY_POSITIONS, INT32_MAX, &config->max_positions, err));
+    config->mlp_width = config->mlp_width ? config->mlp_width : 4 * config->width;
+    TRY(read_size(family, json, path, KEY_MLP_WIDTH, MAX_WIDTH, &config->mlp_width, err));
+    if (config->mlp_width > MAX_WIDTH || (config->shape.positions == LEARNED && config->max_positions > MAX_WIDTH))
+        return config_refuse(json, path, "max_position_embeddings", "it or four times the width is more than 2^24", "correct config.json", err);
+    return read_heads(config, json, path, err);
 }
 
 static enum status read_activation(struct model_config *config, const json_t *json, const char *path, struct error *err)
@@ -98,30 +123,33 @@ static enum status read_activation(struct model_config *config, const json_t *js
         { "gelu_python_tanh", GELU_TANH },
         { "relu", RELU },
     };
-    const char *name = "silu";
-    TRY(json_get_text(json, path, "hidden_act", &name, err));
+    const char *name = config->family->defaults.activation ? config->family->defaults.activation : "silu", *key;
+    TRY(config_spelling(config->family, json, path, KEY_ACTIVATION, &key, err));
+    TRY(json_get_text(json, path, key, &name, err));
     for (size_t i = 0; i < COUNT(rows); i++)
         if (text_equal(rows[i].name, name)) {
             config->activation = rows[i].activation;
             return OK;
         }
-    return config_refuse(json, path, "hidden_act", "graft computes silu, gelu, gelu_new (gelu_pytorch_tanh) and relu", "use a model with one of these", err);
+    return config_refuse(json, path, key, "graft computes silu, gelu, gelu_new (gelu_pytorch_tanh) and relu", "use a model with one of these", err);
 }
 
 static enum status read_rest(struct model_config *config, struct arena *arena, const json_t *json, const char *path, struct error *err)
 {
     const char *dtype = "float32";
-    config->norm_eps = 1e-6;
-    TRY(json_get_real(json, path, "rms_norm_eps", &config->norm_eps, err));
+    const char *eps;
+    config->norm_eps = config->family->defaults.norm_eps > 0 ? config->family->defaults.norm_eps : 1e-6;
+    config->tied = config->family->defaults.tied;
+    TRY(config_spelling(config->family, json, path, KEY_EPS, &eps, err));
+    TRY(json_get_real(json, path, eps, &config->norm_eps, err));
     if (!(config->norm_eps >= 0 && config->norm_eps <= 1))
-        return config_refuse(json, path, "rms_norm_eps", "not between 0 and 1", "correct config.json", err);
+        return config_refuse(json, path, eps, "not between 0 and 1", "correct config.json", err);
     TRY(json_get_bool(json, path, "tie_word_embeddings", &config->tied, err));
     TRY(json_get_text(json, path, "torch_dtype", &dtype, err));
     TRY(json_get_text(json, path, "dtype", &dtype, err));
     if (text_starts(dtype, "torch."))
         dtype += strlen("torch.");
     config->dtype = arena_text(arena, dtype, strlen(dtype));
-    config->qkv_bias = config->family->bias_on_qkv;
     return OK;
 }
 
@@ -231,10 +259,12 @@ static enum status read_all(struct model_config *config, struct arena *arena, co
     TRY(find_family(config, arena, json, path, err));
     TRY(check_architectures(config, json, path, err));
     TRY(config_check_keys(arena, json, path, config->family, err));
+    config->dropout = config_dropout(json, config->family);
     TRY(read_sizes(config, json, path, err));
     TRY(read_activation(config, json, path, err));
     TRY(read_rest(config, arena, json, path, err));
-    TRY(config_read_rope(config, json, path, err));
+    if (config->shape.positions == ROTARY)
+        TRY(config_read_rope(config, json, path, err));
     if (config->family->configure)
         TRY(config->family->configure(config, json, path, err));
     TRY(check_layer_types(config, json, path, err));

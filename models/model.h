@@ -19,13 +19,42 @@ struct family;
 enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_YARN, ROPE_LLAMA3 };
 enum { MAX_EOS = 8 };
 
+enum norm_kind { RMSNORM, LAYERNORM };
+enum positions { ROTARY, ALIBI, LEARNED };
+
+/* What the forward computes: what a family is, and what its configuration then changes. All zero is Llama. */
+struct shape {
+    enum norm_kind norm;
+    enum positions positions;
+    enum rope_pairs pairs;
+    bool norm_bias;    /* layernorm adds one */
+    bool embed_norm;   /* the embedding is normed */
+    bool parallel;     /* attention and MLP of a block read the same h */
+    bool one_norm;     /* ... and the same norm of it */
+    bool plain_mlp;    /* down(act(up)), no gate */
+    bool coarse;       /* ALiBi rounded as Falcon does */
+    bool every_second; /* ALiBi's slopes as in MPT where heads are no power of two */
+    /* Queries, keys and values of one fused layer: its outputs lie in so many equal blocks, each of some queries, then keys, then values (or values, then
+     * keys). 1: all queries first; kv_heads: by key head. 0: three layers. */
+    int64_t qkv_blocks;
+    bool values_first;
+    bool qkv_bias, attention_out_bias, mlp_bias, head_bias;
+};
+
 struct model_config {
     const char *folder, *model_type;
     const struct family *family;
+    struct shape shape;
+    const char *norm[2]; /* names of a block's norms, as in struct family */
     int64_t vocab, width, layers, heads, kv_heads, head_size, mlp_width, max_positions;
+    int64_t rotary_size; /* rotated dimensions of a head, 0: none */
     double norm_eps;
+    double attention_scale; /* of q.k */
+    double clip_qkv;        /* q, k and v stay within its bounds; 0: no bounds */
+    double alibi_max;       /* slopes end at 2^-alibi_max */
     enum activation activation;
-    bool tied, qkv_bias, attention_out_bias, mlp_bias;
+    const char *dropout; /* the key by which transformers would drop something of the base model in training, or NULL; graft never does */
+    bool tied;
     int window; /* sliding window in keys, 0: none */
     struct {
         enum rope_type type;
@@ -46,17 +75,20 @@ enum status model_config_read(struct model_config *config, struct arena *arena, 
 int64_t model_config_size(const struct model_config *config);
 
 struct layer {
-    struct tensor *norm[2];              /* [1, width] */
-    struct tensor *w[HEAD], *bias[HEAD]; /* [out, in], [1, out] or NULL; indexed by enum projection */
+    struct tensor *norm[2], *norm_bias[2]; /* [1, width] or NULL */
+    struct tensor *w[HEAD], *bias[HEAD];   /* [out, in], [1, out], NULL where the family has none; indexed by enum projection */
     struct site site[HEAD];
 };
 
 struct model {
     struct arena *arena; /* of its tensors' descriptions */
     struct model_config config;
-    enum dtype dtype;                         /* of computation: activations and large weights */
-    struct tensor *embed, *final_norm, *head; /* head == embed when tied */
-    struct tensor *inv_freq;                  /* f32 [1, head_size / 2] */
+    enum dtype dtype;                                                          /* of computation: activations and large weights */
+    struct tensor *embed, *final_norm, *head;                                  /* head == embed when tied */
+    struct tensor *final_norm_bias, *head_bias, *embed_norm, *embed_norm_bias; /* NULL where the family has none */
+    struct tensor *position_table;                                             /* [max_positions, width] of learned positions */
+    struct tensor *inv_freq;                                                   /* f32 [1, rotary_size / 2] */
+    struct tensor *slopes;                                                     /* f32 [1, heads] of ALiBi */
     float rope_amplitude;
     struct dynamic_rope dynamic_rope;
     struct layer *layer;
@@ -88,6 +120,8 @@ enum status model_fill(struct model *model, struct arena *arena, struct device *
 enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device,
                        struct error *err) MUST_USE;
 void model_release(struct model *model); /* safe on a zeroed struct */
+/* Whether files hold this weight as [in, out], where it is [out, in] in memory (Conv1D of GPT-2). */
+bool model_is_transposed(const struct model *model, const struct tensor *t);
 /* Where tensor[i] of a located model lies in the files. */
 const struct safetensor *model_stored(const struct model *model, int i);
 /* A frozen tensor that is not read again soon leaves memory, if it is used where it lies in the mapping. */

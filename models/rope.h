@@ -4,7 +4,7 @@
 
 #include "models/model.h"
 
-/* Fills inv_freq[head_size / 2] and returns the factor on cos and sin. Computed in the f32 and f64 steps of transformers' modeling_rope_utils.py (5.23). */
+/* Fills inv_freq[rotary_size / 2] and returns the factor on cos and sin. Computed in the f32 and f64 steps of transformers' modeling_rope_utils.py (5.23). */
 float rope_frequencies(const struct model_config *config, float *inv_freq);
 
 /* How the base grows with the length of a sequence (rope_type dynamic); factor 0 for all other types. */

@@ -6,6 +6,7 @@
  */
 #include "autograd/cpu/rows.h"
 #include "common/files.h"
+#include "models/alibi.h"
 #include "models/family.h"
 #include "models/rope.h"
 
@@ -19,7 +20,7 @@ struct source {
     const struct safetensor *stored;
     const struct safetensors *file;
     enum dtype dtype;
-    bool in_place;
+    bool in_place, transposed;
 };
 
 static const struct safetensor *find_head(const struct model *model, const struct safetensors **file)
@@ -32,10 +33,11 @@ static const struct safetensor *find_head(const struct model *model, const struc
 /* NULL if the files do not have it under any of its names. */
 static const struct safetensor *find_stored(const struct model *model, const struct tensor *t, const struct safetensors **file)
 {
-    static const char prefix[] = "model.";
     const struct safetensor *stored = safetensors_set_find(&model->files, t->name, file);
-    if (!stored && text_starts(t->name, prefix)) /* saved from the class without a head */
-        stored = safetensors_set_find(&model->files, t->name + strlen(prefix), file);
+    const char *dot = strchr(model->config.family->embed, '.');
+    const size_t prefix = dot ? (size_t)(dot + 1 - model->config.family->embed) : 0;
+    if (!stored && prefix && strncmp(t->name, model->config.family->embed, prefix) == 0) /* saved from the class without a head */
+        stored = safetensors_set_find(&model->files, t->name + prefix, file);
     if (!stored && t == model->head && model->config.tied) /* some writers keep the other name of the two */
         stored = find_head(model, file);
     return stored;
@@ -56,7 +58,7 @@ static enum status check_shape(const struct source *source, struct error *err)
     const struct safetensor *stored = source->stored;
     const struct tensor *t = source->tensor;
     /* norms and biases are vectors in the file and matrices of one row here */
-    int64_t shape[2] = { t->rows, t->cols };
+    int64_t shape[2] = { source->transposed ? t->cols : t->rows, source->transposed ? t->rows : t->cols };
     int first = t->rows == 1 && stored->rank != 2, rank = 2 - first;
     char is[96], should[96];
     if (stored->rank == rank && memcmp(stored->shape, shape + first, (size_t)rank * sizeof *shape) == 0)
@@ -79,7 +81,8 @@ static enum status read_dtype(struct source *source, struct error *err)
             source->dtype = (enum dtype)i;
             if ((uintptr_t)source->stored->data % dtype_bytes(source->dtype) == 0)
                 source->tensor->dtype = dtype_in_memory(source->tensor, source->dtype);
-            source->in_place = source->dtype == source->tensor->dtype && (uintptr_t)source->stored->data % dtype_bytes(source->dtype) == 0;
+            source->in_place =
+                !source->transposed && source->dtype == source->tensor->dtype && (uintptr_t)source->stored->data % dtype_bytes(source->dtype) == 0;
             return OK;
         }
     return fail_with(err, BAD_MODEL, "%s: tensor '%s' is %s: graft reads F32, BF16 and F16", "convert the model to one of these, or use an unquantised one",
@@ -101,11 +104,21 @@ static enum status missing(const struct model *model, const struct tensor *t, st
                      "the folder is incomplete, or its config.json belongs to another model", model->config.folder, t->name, t->rows, t->cols, others);
 }
 
+bool model_is_transposed(const struct model *model, const struct tensor *t)
+{
+    for (int64_t i = 0; model->config.family->transposed && i < model->config.layers; i++)
+        for (enum projection p = Q; p < HEAD; p++)
+            if (model->layer[i].w[p] == t)
+                return true;
+    return false;
+}
+
 static enum status find_sources(const struct model *model, struct source *source, struct error *err)
 {
     for (int i = 0; i < model->tensors; i++) {
         struct source *s = &source[i];
         s->tensor = model->tensor[i];
+        s->transposed = model_is_transposed(model, s->tensor);
         s->stored = find_stored(model, s->tensor, &s->file);
         if (!s->stored)
             return missing(model, s->tensor, err);
@@ -178,6 +191,26 @@ static size_t aligned(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
+/* Frequencies of rotary positions, slopes of ALiBi: what the configuration alone decides. */
+static size_t positions_bytes(const struct model *model)
+{
+    return model->inv_freq ? tensor_bytes(model->inv_freq) : model->slopes ? tensor_bytes(model->slopes) : 0;
+}
+
+static void fill_positions(struct model *model, struct arena *arena, struct device *device)
+{
+    struct tensor *t = model->inv_freq ? model->inv_freq : model->slopes;
+    if (!t)
+        return;
+    float *values = NEW_ARRAY(arena, t->cols, float);
+    if (model->inv_freq)
+        model->rope_amplitude = rope_frequencies(&model->config, values);
+    else
+        alibi_slopes(&model->config, values);
+    t->data = model->converted;
+    tensor_upload(device, t, values);
+}
+
 /* Opens the files, finds every tensor in them and counts bytes. */
 static enum status resolve(struct model *model, struct arena *arena, struct error *err)
 {
@@ -185,7 +218,7 @@ static enum status resolve(struct model *model, struct arena *arena, struct erro
     model->source = NEW_ARRAY(arena, model->tensors, struct source);
     TRY(find_sources(model, model->source, err));
     TRY(refuse_unexpected(model, arena, model->source, err));
-    model->converted_bytes = aligned(tensor_bytes(model->inv_freq));
+    model->converted_bytes = aligned(positions_bytes(model));
     for (int i = 0; i < model->tensors; i++) {
         size_t bytes = tensor_bytes(model->tensor[i]);
         if (model->source[i].in_place) {
@@ -218,6 +251,32 @@ static void convert(struct device *device, void *to, const struct source *source
     map_forget(source->stored->data, source->stored->bytes);
 }
 
+/* The same for a matrix stored the other way round, by tiles. */
+static void convert_transposed(struct device *device, void *to, const struct source *source)
+{
+    enum { TILE = 64 };
+    float rows[TILE * TILE], columns[TILE * TILE], narrowed[TILE * TILE], stored[TILE];
+    const struct tensor *t = source->tensor;
+    const size_t size = dtype_bytes(source->dtype), step = dtype_bytes(t->dtype);
+    for (int64_t in = 0; in < t->cols; in += TILE) {
+        const int64_t ins = t->cols - in < TILE ? t->cols - in : TILE;
+        for (int64_t out = 0; out < t->rows; out += TILE) {
+            const int64_t outs = t->rows - out < TILE ? t->rows - out : TILE;
+            for (int64_t i = 0; i < ins; i++) {
+                memcpy(stored, (const char *)source->stored->data + (size_t)((in + i) * t->rows + out) * size, (size_t)outs * size);
+                widen(rows + i * TILE, stored, source->dtype, outs);
+            }
+            for (int64_t o = 0; o < outs; o++) {
+                for (int64_t i = 0; i < ins; i++)
+                    columns[i] = rows[i * TILE + o];
+                narrow(narrowed, columns, t->dtype, ins);
+                device->row->upload(device, (char *)to + (size_t)((out + o) * t->cols + in) * step, narrowed, (size_t)ins * step);
+            }
+        }
+    }
+    map_forget(source->stored->data, source->stored->bytes);
+}
+
 enum status model_locate(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err)
 {
     TRY(model_describe(model, arena, config, dtype, err));
@@ -231,18 +290,15 @@ enum status model_fill(struct model *model, struct arena *arena, struct device *
 {
     TRY(device_allocate(device, "weights in the dtype of computation", model->converted_bytes, &model->converted, err));
     model->device = device;
-    float *inv_freq = NEW_ARRAY(arena, model->inv_freq->cols, float);
-    model->rope_amplitude = rope_frequencies(&model->config, inv_freq);
-    model->inv_freq->data = model->converted;
-    tensor_upload(device, model->inv_freq, inv_freq);
-    char *free_bytes = (char *)model->converted + aligned(tensor_bytes(model->inv_freq));
+    fill_positions(model, arena, device);
+    char *free_bytes = (char *)model->converted + aligned(positions_bytes(model));
     for (int i = 0; i < model->tensors; i++) {
         struct tensor *t = model->tensor[i];
         const struct source *source = &model->source[i];
         if (source->in_place)
             continue;
         t->data = free_bytes;
-        convert(device, t->data, source);
+        (source->transposed ? convert_transposed : convert)(device, t->data, source);
         free_bytes += aligned(tensor_bytes(t));
     }
     return OK;

@@ -74,16 +74,42 @@ static void stand_behind_virtual_tokens(struct run *run)
         run->train.trained += run->train.sequence[i].trained;
 }
 
+/* What transformers would do in training and graft does not. */
+static enum status check_model(const struct run *run, struct error *err)
+{
+    const struct model_config *c = &run->model_config;
+    if (c->dropout)
+        return fail_with(err, BAD_MODEL,
+                         "%s/config.json: key '%s' is not 0: in training transformers would drop activations of the base model, and graft never does",
+                         "set it to 0 in config.json: it plays no part in evaluation", c->folder, c->dropout);
+    return OK;
+}
+
+/* A table of positions has an end. */
+static enum status check_lengths(const struct run *run, const struct dataset *data, struct error *err)
+{
+    const struct model_config *c = &run->model_config;
+    const int64_t positions = c->max_positions - run->session.virtual_tokens - run->session.first_position;
+    for (int64_t i = 0; c->shape.positions == LEARNED && i < data->count; i++)
+        if (data->sequence[i].count > positions)
+            return fail_with(err, BAD_CONFIG, "%s: data.max_length: a sequence has %lld tokens, and the model has positions for %lld", "lower data.max_length",
+                             run->config.path, (long long)data->sequence[i].count, (long long)positions);
+    return OK;
+}
+
 enum status run_open(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count, bool weights,
                      struct error *err)
 {
     *run = (struct run){ .arena = arena, .device = device };
     TRY(config_read(&run->config, arena, path, overrides, count, err));
     TRY(model_config_read(&run->model_config, arena, run->config.model.path, err));
+    TRY(check_model(run, err));
     TRY(run_open_data(run, err));
     TRY(run_gate(run, err));
     count_steps(run);
     TRY(locate(run, true, err));
+    TRY(check_lengths(run, &run->train, err));
+    TRY(check_lengths(run, &run->eval, err));
     stand_behind_virtual_tokens(run);
     TRY(budget_prepare(&run->session, &run->train, &run->eval, &run->config.training, err));
     TRY(budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, &run->config.training, memory_now(), err));

@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct tensor *attention(struct graph *g, struct tensor *q, struct tensor *k, struct tensor *v, struct tensor *spans, struct tensor *prefix_k,
-                         struct tensor *prefix_v, struct heads heads)
+                         struct tensor *prefix_v, struct tensor *slopes, struct heads heads)
 {
     int64_t width = (int64_t)heads.kv_heads * heads.head_size;
     expect_shape(g, "attention", q, -1, (int64_t)heads.heads * heads.head_size);
@@ -27,7 +27,12 @@ struct tensor *attention(struct graph *g, struct tensor *q, struct tensor *k, st
         expect_shape(g, "attention", prefix_k, -1, width);
         expect_shape(g, "attention", prefix_v, prefix_k->capacity, width);
     }
-    struct node *n = record(g, &op_attention, q, k, v, spans, prefix_k, prefix_v);
+    if (slopes) {
+        expect_shape(g, "attention", slopes, 1, heads.heads);
+        if (slopes->dtype != F32 || slopes->wants_grad || heads.scale == 0)
+            graph_fail(g, "attention: slopes are float32 and frozen, and scores are not scaled by 0");
+    }
+    struct node *n = record(g, &op_attention, q, k, v, spans, prefix_k, prefix_v, slopes);
     n->params.heads = heads;
     no_gradient(output(n, LSE, F32, q, heads.heads));
     return output(n, Y, q->dtype, q, q->cols);
@@ -50,7 +55,10 @@ struct attention attention_of(const struct node *n)
                            .size = h.head_size,
                            .prefix = n->in[PREFIX_K] ? n->in[PREFIX_K]->rows : 0,
                            .window = h.window ? h.window : INT64_MAX / 2,
-                           .scale = h.scale };
+                           .scale = h.scale,
+                           .unscale = 1 / h.scale,
+                           .slopes = n->in[SLOPES] ? n->in[SLOPES]->data : NULL,
+                           .coarse = h.coarse };
     a.tile_queries = a.group >= TILE_ROWS ? 1 : smaller(QUERY_TILE, TILE_ROWS / a.group);
     for (int64_t s = 0; a.spans && s < a.sequences; s++)
         a.longest = a.longest > a.spans[4 * s + 1] ? a.longest : a.spans[4 * s + 1];
@@ -278,7 +286,7 @@ static size_t scratch(const struct node *n, int threads)
     return ((size_t)threads * workspace_floats(&a) + prefix_sum_floats(&a)) * sizeof(float);
 }
 
-enum { READ = IN(Q) | IN(K) | IN(V) | IN(SPANS) | IN(PREFIX_K) | IN(PREFIX_V) | OUT(Y) | OUT(LSE) };
+enum { READ = IN(Q) | IN(K) | IN(V) | IN(SPANS) | IN(PREFIX_K) | IN(PREFIX_V) | IN(SLOPES) | OUT(Y) | OUT(LSE) };
 
 const struct op op_attention = {
     .name = "attention",

@@ -12,8 +12,8 @@
 #include "autograd/op.h"
 #include "autograd/ops/attention_product.h"
 
-enum { Q, K, V, SPANS, PREFIX_K, PREFIX_V }; /* in: see ops.h */
-enum { Y, LSE };                             /* out: y like q; lse [rows, heads] f32: log of the sum of exp of a query's scores */
+enum { Q, K, V, SPANS, PREFIX_K, PREFIX_V, SLOPES }; /* in: see ops.h */
+enum { Y, LSE };                                     /* out: y like q; lse [rows, heads] f32: log of the sum of exp of a query's scores */
 
 enum { KEY_TILE = 128, QUERY_TILE = 64, TILE_ROWS = 128 }; /* keys, queries, and (query, head) rows of a tile, at most */
 
@@ -29,7 +29,9 @@ struct attention {
     int64_t heads, kv_heads, group, size, prefix;
     int64_t window; /* never 0 here: INT64_MAX sees everything */
     int64_t tile_queries;
-    float scale;
+    float scale, unscale; /* unscale: 1 / scale */
+    const float *slopes;  /* by head, or NULL */
+    bool coarse;
 };
 
 /* Scratch of one thread, in floats. Rows are those of a tile, keys those of a whole sequence; both are rounded up to whole panels. "Wide" is size rounded up to
@@ -85,6 +87,23 @@ struct query_tile {
     int64_t seen, end; /* positions of keys: the first that any query sees, one behind the last */
 };
 struct query_tile query_tile(const struct attention *a, struct span span, int64_t kv_head, int64_t index);
+
+/* The slope of the head of a tile's row. */
+static inline float slope_of(const struct attention *a, const struct query_tile *t, int64_t row)
+{
+    return a->slopes[t->kv_head * a->group + row % a->group];
+}
+
+/* A finite value rounded to bf16, to nearest even. */
+static inline float rounded_to_bf16(float value)
+{
+    union {
+        float value;
+        uint32_t bits;
+    } u = { value };
+    u.bits = (u.bits + 0x7FFF + (u.bits >> 16 & 1)) & 0xFFFF0000;
+    return u.value;
+}
 
 /* Positions [from, from + count) of keys: never both prefix and own. */
 struct key_tile {

@@ -17,6 +17,20 @@ struct wanted {
     bool q, k, v, scores;
 };
 
+/* As in forward, with keys along the lanes: row r of the tile, keys at positions [key, key + PANEL). */
+static WIDE void add_slope(float *score, float slope, int64_t query, int64_t key, bool coarse)
+{
+    if (coarse) {
+#pragma omp simd
+        for (int j = 0; j < PANEL; j++)
+            score[j] += rounded_to_bf16(slope * (float)(key + j));
+    } else {
+#pragma omp simd
+        for (int j = 0; j < PANEL; j++)
+            score[j] += slope * ((float)(key + j) - (float)query);
+    }
+}
+
 /* Scores [rows, PANEL] become probabilities, whether seen or not. */
 static WIDE void probabilities(float *p, const float *lse, float scale, int64_t rows)
 {
@@ -86,6 +100,8 @@ static void backward_panel(const struct attention *a, const struct query_tile *t
     float *p = w->part[SCORES] + row * PANEL, *ds = w->part[DSCORES] + row * PANEL;
     const float *q = w->part[QUERIES] + row * size, *dy = w->part[OUTER] + row * size;
     panel_product(rows, PANEL, size, (struct strided){ q, size, 1 }, w->part[KEY_PANELS] + key * size, PANEL, p, PANEL, false);
+    for (int64_t r = 0; a->slopes && r < rows; r++)
+        add_slope(p + r * PANEL, slope_of(a, t, row + r) * (a->coarse ? 1 : a->unscale), t->position + (row + r) / a->group, key, a->coarse);
     probabilities(p, w->part[ROW_A] + row, a->scale, rows);
     hide(a, t, first, end, keys, w->part[SCORES]);
     if (wanted.v)

@@ -63,6 +63,29 @@ static struct panel panel_at(const struct attention *a, const struct query_tile 
     return p;
 }
 
+/* ALiBi: what slopes add to raw scores of the keys at positions [first, first + count), which scale is applied to later. */
+static WIDE void add_slopes(float *score, int64_t first, int64_t count, const float *slope, const float *query, bool coarse)
+{
+    for (int64_t j = 0; coarse && j < count; j++)
+#pragma omp simd
+        for (int r = 0; r < PANEL; r++)
+            score[j * PANEL + r] += rounded_to_bf16(slope[r] * (float)(first + j));
+    for (int64_t j = 0; !coarse && j < count; j++)
+#pragma omp simd
+        for (int r = 0; r < PANEL; r++)
+            score[j * PANEL + r] += slope[r] * ((float)(first + j) - query[r]);
+}
+
+static void add_slopes_of(const struct attention *a, const struct query_tile *t, const struct panel *p, int64_t first, float *score)
+{
+    float slope[PANEL] = { 0 }, query[PANEL] = { 0 };
+    for (int64_t r = 0; r < p->live; r++) {
+        slope[r] = slope_of(a, t, p->first + r) * (a->coarse ? 1 : a->unscale);
+        query[r] = (float)(t->position + (p->first + r) / a->group);
+    }
+    add_slopes(score, first, p->end - p->begin, slope, query, a->coarse);
+}
+
 /* Scores of keys [first, end) become those of no key for rows that do not see them. */
 static WIDE void hide(const struct panel *p, int32_t first, int32_t end, float none, float *score)
 {
@@ -115,7 +138,8 @@ static WIDE void shrink_rows(float *result, const float *shrink, int64_t rows, i
             result[r * size + i] *= shrink[r];
 }
 
-static void forward_panel(const struct attention *a, const struct panel *p, struct f32_rows k, struct f32_rows v, const struct workspace *w)
+static void forward_panel(const struct attention *a, const struct query_tile *t, const struct panel *p, int64_t from, struct f32_rows k, struct f32_rows v,
+                          const struct workspace *w)
 {
     int64_t count = p->end - p->begin, size = a->size, row = wide(size);
     float *score = w->part[SCORES], *result = w->part[RESULT] + p->first * row, shrink[PANEL], none = a->scale < 0 ? INFINITY : -INFINITY;
@@ -125,6 +149,8 @@ static void forward_panel(const struct attention *a, const struct panel *p, stru
         few_scores(p->live, size, count, w->part[QUERIES] + p->first * size, k, score);
     else
         panel_product(count, PANEL, size, (struct strided){ k.data, k.stride, 1 }, w->part[PANELS] + p->first * size, PANEL, score, PANEL, false);
+    if (a->slopes)
+        add_slopes_of(a, t, p, from + p->begin, score);
     int32_t all_from = p->from[p->live - 1], all_to = p->to[0] > all_from ? p->to[0] : all_from;
     hide(p, p->from[0], all_from, none, score);
     hide(p, all_to, p->to[p->live - 1], none, score);
@@ -172,7 +198,7 @@ static void forward_tile(const struct attention *a, const struct query_tile *t, 
         for (int64_t first = 0; first < rows; first += PANEL) {
             struct panel p = panel_at(a, t, keys, first, rows);
             if (p.begin < p.end)
-                forward_panel(a, &p, k, v, w);
+                forward_panel(a, t, &p, from, k, v, w);
         }
         from += keys.count;
     }

@@ -1,4 +1,4 @@
-/* embed: y[i] = scale * table[ids[i]]; ids beyond the table are rows of the virtual table, which are not scaled.
+/* embed: y[i] = onto[i] + scale * table[ids[i]]; ids beyond the table are rows of the virtual table, which are not scaled.
  *
  * The gradient of a table adds the rows of equal ids in row order: threads share columns, never rows, so there are no races and the order is fixed.
  */
@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-enum { IDS, TABLE, VIRTUAL }; /* in:  ids I32 [rows, 1], table [vocab, width], virtual rows f32 [P, width] or NULL */
-enum { Y };                   /* out: y [rows, width] */
-enum { COLUMNS = 64 };        /* per task of backward */
+enum { IDS, TABLE, VIRTUAL, ONTO }; /* in:  ids I32 [rows, 1], table [vocab, width], virtual rows f32 [P, width] or NULL, onto [rows, width] or NULL */
+enum { Y };                         /* out: y [rows, width] */
+enum { COLUMNS = 64 };              /* per task of backward */
 
 /* A table in narrow storage would lose small contributions of frequent ids: only f32 sums are kept. */
 static void expect_f32_gradient(struct graph *g, const struct tensor *table)
@@ -19,7 +19,7 @@ static void expect_f32_gradient(struct graph *g, const struct tensor *table)
         graph_fail(g, "embed: the gradient of %s would be %s, float32 is needed", table->name, dtype_name(table->grad_dtype));
 }
 
-struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, float scale, enum dtype dtype)
+struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, struct tensor *onto, float scale, enum dtype dtype)
 {
     expect_shape(g, op_embed.name, ids, -1, 1);
     expect_f32_gradient(g, table);
@@ -27,7 +27,13 @@ struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, 
         expect_shape(g, op_embed.name, virtual_rows, -1, table->cols);
         expect_f32_gradient(g, virtual_rows);
     }
-    struct node *n = record(g, &op_embed, ids, table, virtual_rows);
+    if (onto) {
+        expect_shape(g, op_embed.name, onto, -1, table->cols);
+        expect_rows_of(g, op_embed.name, onto, ids);
+        if (onto->dtype != dtype)
+            graph_fail(g, "embed: %s is %s, its sum would be %s", onto->name, dtype_name(onto->dtype), dtype_name(dtype));
+    }
+    struct node *n = record(g, &op_embed, ids, table, virtual_rows, onto);
     n->params.scale = scale;
     return output(n, Y, dtype, ids, table->cols);
 }
@@ -39,7 +45,7 @@ static enum status check_ids(struct device *device, const struct node *n)
     for (int64_t i = 0; i < n->in[IDS]->rows; i++)
         if (ids[i] < 0 || ids[i] >= rows)
             return fail_with(device->err, BAD_DATA, "embed: id %d at row %lld is outside the table of %lld rows",
-                             "use the tokenizer that belongs to this model", ids[i], (long long)i, (long long)rows);
+                             "use the tokenizer that belongs to this model, and texts no longer than it has positions", ids[i], (long long)i, (long long)rows);
     return OK;
 }
 
@@ -50,13 +56,25 @@ static WIDE void scale_span(float *to, const float *from, float scale, int64_t c
         to[i] = scale * from[i];
 }
 
-static void embed_row(const struct tensor *y, int64_t row, const struct tensor *table, int64_t id, float scale)
+static WIDE void add_scaled_to(float *to, const float *onto, const float *from, float scale, int64_t count)
 {
-    float in[SPAN], out[SPAN];
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++)
+        to[i] = onto[i] + scale * from[i];
+}
+
+static void embed_row(const struct node *n, int64_t row, const struct tensor *table, int64_t id, float scale)
+{
+    const struct tensor *y = n->out[Y], *onto = n->in[ONTO];
+    float in[SPAN], there[SPAN], out[SPAN];
     for (int64_t at = 0; at < y->cols; at += SPAN) {
         int64_t length = span_length(at, y->cols);
         float *to = span_open(y, row * y->cols + at, out);
-        scale_span(to, span_read(table, id * y->cols + at, length, in), scale, length);
+        const float *from = span_read(table, id * y->cols + at, length, in);
+        if (onto)
+            add_scaled_to(to, span_read(onto, row * y->cols + at, length, there), from, scale, length);
+        else
+            scale_span(to, from, scale, length);
         span_close(y, row * y->cols + at, length, to);
     }
 }
@@ -69,9 +87,9 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 #pragma omp parallel for schedule(static) if (y->rows * y->cols >= WORTH_THREADS)
     for (int64_t r = 0; r < y->rows; r++) {
         if (ids[r] < table->rows)
-            embed_row(y, r, table, ids[r], n->params.scale);
+            embed_row(n, r, table, ids[r], n->params.scale);
         else
-            embed_row(y, r, n->in[VIRTUAL], ids[r] - table->rows, 1);
+            embed_row(n, r, n->in[VIRTUAL], ids[r] - table->rows, 1);
     }
     return OK;
 }
@@ -109,6 +127,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
         if (wants(n, VIRTUAL))
             add_columns(n, VIRTUAL, n->in[TABLE]->rows, 1, from, count);
     }
+    if (wants(n, ONTO) && n->in[ONTO]->grad->data != n->out[Y]->grad->data)
+        span_copy(n->in[ONTO]->grad, 0, n->out[Y]->grad, 0, n->out[Y]->rows * width, adds(n, ONTO));
     return OK;
 }
 
@@ -117,5 +137,6 @@ const struct op op_embed = {
     .reads = { [TABLE] = IN(IDS), [VIRTUAL] = IN(IDS) },
     .forward = { [CPU] = forward_cpu },
     .backward = { [CPU] = backward_cpu },
-    .in_place = NONE,
+    .in_place = ONTO,
+    .passes = IN(ONTO),
 };

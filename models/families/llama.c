@@ -8,9 +8,9 @@ static enum status configure(struct model_config *config, const json_t *json, co
 {
     bool attention_bias = false;
     TRY(json_get_bool(json, path, "attention_bias", &attention_bias, err));
-    TRY(json_get_bool(json, path, "mlp_bias", &config->mlp_bias, err));
-    config->qkv_bias = attention_bias;
-    config->attention_out_bias = attention_bias;
+    TRY(json_get_bool(json, path, "mlp_bias", &config->shape.mlp_bias, err));
+    config->shape.qkv_bias = attention_bias;
+    config->shape.attention_out_bias = attention_bias;
     return OK;
 }
 

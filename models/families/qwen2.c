@@ -30,9 +30,9 @@ static enum status configure(struct model_config *config, const json_t *json, co
 const struct family family_qwen2 = {
     .model_type = "qwen2",
     .base_class = "Qwen2Model",
+    .shape = { .qkv_bias = true },
     .defaults = { .vocab = 151936, .width = 4096, .mlp_width = 22016, .layers = 32, .heads = 32, .kv_heads = 32, .max_positions = 32768, .bos = -1, .eos = -1 },
     LLAMA_NAMES,
     .keys = { "use_sliding_window", "sliding_window", "max_window_layers" },
-    .bias_on_qkv = true,
     .configure = configure,
 };

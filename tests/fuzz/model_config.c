@@ -7,7 +7,8 @@
 static void check_sizes(const struct model_config *c)
 {
     CHECK(c->family && c->dtype && c->vocab > 0 && c->width > 0 && c->mlp_width > 0 && c->layers > 0);
-    CHECK(c->heads % c->kv_heads == 0 && c->head_size % 2 == 0 && c->heads * c->head_size <= 1 << 24);
+    CHECK(c->heads % c->kv_heads == 0 && c->head_size > 0 && c->rotary_size % 2 == 0 && c->rotary_size <= c->head_size &&
+          (c->rotary_size > 0) == (c->shape.positions == ROTARY) && c->heads * c->head_size <= 1 << 24);
     CHECK(c->bos >= -1 && c->bos < c->vocab && c->pad >= -1 && c->pad < c->vocab);
     for (int i = 0; i < c->eos_count; i++)
         CHECK(c->eos[i] >= 0 && c->eos[i] < c->vocab);
@@ -16,9 +17,9 @@ static void check_sizes(const struct model_config *c)
 
 static void check_rope(struct arena *arena, const struct model_config *c)
 {
-    float *inv_freq = NEW_ARRAY(arena, c->head_size / 2, float);
+    float *inv_freq = NEW_ARRAY(arena, c->rotary_size / 2, float);
     CHECK(isfinite(rope_frequencies(c, inv_freq)));
-    for (int64_t i = 0; i < c->head_size / 2; i++)
+    for (int64_t i = 0; i < c->rotary_size / 2; i++)
         CHECK(isfinite(inv_freq[i]) && inv_freq[i] >= 0);
 }
 
@@ -36,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (status == OK) {
         fuzz_accepted++;
         check_sizes(&config);
-        check_rope(arena, &config);
+        if (config.shape.positions == ROTARY)
+            check_rope(arena, &config);
         if (config.layers <= 4)
             CHECK(model_describe(&model, arena, &config, F32, &err) == OK && model.tensors > 0);
     }

@@ -2,40 +2,9 @@
  *
  * Texts are written in single quotes. A case that does not name model_type is a llama.
  */
-#include "models/family.h"
-#include "tests/unit/scratch.h"
+#include "tests/models/config_text.h"
 
 #include <fcntl.h>
-
-static const char *json_text(struct scratch *s, const char *members)
-{
-    char *text = arena_print(s->arena, "{%s%s}", strstr(members, "'model_type'") ? "" : *members ? "'model_type':'llama'," : "'model_type':'llama'", members);
-    for (char *c = text; *c; c++)
-        *c = *c == '\'' ? '"' : *c;
-    return text;
-}
-
-static enum status read_folder(struct scratch *s, const char *members, const char *generation, struct model_config *config)
-{
-    const char *text = json_text(s, members);
-    scratch_write(s, "config.json", text, strlen(text));
-    remove(scratch_path(s, "generation_config.json"));
-    if (generation) {
-        text = json_text(s, generation);
-        scratch_write(s, "generation_config.json", text, strlen(text));
-    }
-    return model_config_read(config, s->arena, s->folder, &s->err);
-}
-
-static struct model_config accept(struct scratch *s, const char *members)
-{
-    struct model_config config;
-    enum status status = read_folder(s, members, NULL, &config);
-    if (status != OK)
-        print_error("%s\n", members);
-    assert_fine(s, status);
-    return config;
-}
 
 /* Everything the program writes to stderr during accept(). */
 static const char *warnings_of(struct scratch *s, const char *members)
@@ -52,41 +21,6 @@ static const char *warnings_of(struct scratch *s, const char *members)
     return bytes;
 }
 
-/* ---- silence means what transformers 5.23 assumes ---- */
-
-static const struct {
-    const char *model_type;
-    int64_t vocab, width, mlp_width, layers, heads, kv_heads, head_size, max_positions;
-    int window, bos, eos;
-    bool qkv_bias;
-} silent[] = {
-    { "llama", 32000, 4096, 11008, 32, 32, 32, 128, 2048, 0, 1, 2, false },
-    { "mistral", 32000, 4096, 14336, 32, 32, 8, 128, 131072, 4096, 1, 2, false },
-    { "qwen2", 151936, 4096, 22016, 32, 32, 32, 128, 32768, 0, -1, -1, true },
-};
-
-static void silence_means_what_transformers_assumes(void **state)
-{
-    struct scratch *s = *state;
-    size_t families = 0;
-    while (family_names()[families])
-        families++;
-    assert_int_equal(families, COUNT(silent));
-    for (size_t i = 0; i < COUNT(silent); i++) {
-        struct model_config c = accept(s, arena_print(s->arena, "'model_type':'%s'", silent[i].model_type));
-        assert_string_equal(c.model_type, silent[i].model_type);
-        assert_ptr_equal(c.family, family_find(silent[i].model_type));
-        assert_string_equal(family_names()[i], silent[i].model_type);
-        assert_true(c.vocab == silent[i].vocab && c.width == silent[i].width && c.mlp_width == silent[i].mlp_width && c.layers == silent[i].layers);
-        assert_true(c.heads == silent[i].heads && c.kv_heads == silent[i].kv_heads && c.head_size == silent[i].head_size);
-        assert_true(c.max_positions == silent[i].max_positions && c.window == silent[i].window && c.qkv_bias == silent[i].qkv_bias);
-        assert_true(!c.attention_out_bias && !c.mlp_bias && !c.tied && c.norm_eps == 1e-6 && c.activation == SILU);
-        assert_true(c.bos == silent[i].bos && c.pad == -1 && c.eos_count == (silent[i].eos >= 0) && (c.eos_count == 0 || c.eos[0] == silent[i].eos));
-        assert_true(c.rope.type == ROPE_DEFAULT && c.rope.theta == 10000);
-        assert_string_equal(c.dtype, "float32");
-    }
-}
-
 /* ---- values reach their fields ---- */
 
 static int64_t get_kv_heads(const struct model_config *c)
@@ -96,6 +30,14 @@ static int64_t get_kv_heads(const struct model_config *c)
 static int64_t get_head_size(const struct model_config *c)
 {
     return c->head_size;
+}
+static int64_t get_rotary_size(const struct model_config *c)
+{
+    return c->rotary_size;
+}
+static int64_t get_parallel(const struct model_config *c)
+{
+    return c->shape.parallel;
 }
 static int64_t get_window(const struct model_config *c)
 {
@@ -107,7 +49,7 @@ static int64_t get_activation(const struct model_config *c)
 }
 static int64_t get_biases(const struct model_config *c)
 {
-    return c->qkv_bias * 4 + c->attention_out_bias * 2 + c->mlp_bias;
+    return c->shape.qkv_bias * 4 + c->shape.attention_out_bias * 2 + c->shape.mlp_bias;
 }
 static int64_t get_rope(const struct model_config *c)
 {
@@ -188,6 +130,12 @@ static const struct {
     { "'rope_scaling':{'type':'yarn','factor':2,'original_max_position_embeddings':99}", get_original, 99 },
     { "'rope_scaling':{'type':'yarn','factor':2},'original_max_position_embeddings':99", get_original, 99 },
     { "'rope_scaling':{'type':'yarn','factor':2}", get_original, 2048 },
+    { "'model_type':'gpt_neox','rotary_pct':1.0,'rotary_emb_base':500", get_theta, 500 },
+    { "'model_type':'gpt_neox','rotary_pct':0.5", get_rotary_size, 48 },
+    { "'model_type':'gpt_neox','rope_parameters':{'partial_rotary_factor':0.75}", get_rotary_size, 72 },
+    { "'model_type':'gpt_neox','attention_bias':false", get_biases, 1 },
+    { "'model_type':'gpt_neox','use_parallel_residual':false", get_parallel, 0 },
+    { "'model_type':'gpt_neox'", get_parallel, 1 },
     { "'bos_token_id':null", get_bos, -1 },
     { "'bos_token_id':128000,'vocab_size':128256", get_bos, 128000 },
     { "'pad_token_id':-1", get_pad, -1 },
@@ -263,7 +211,6 @@ static const struct {
     { "'hidden_act':7", "hidden_act", BAD_FILE },
     { "'tie_word_embeddings':'yes'", "tie_word_embeddings", BAD_FILE },
     { "'attention_bias':1", "attention_bias", BAD_FILE },
-    { "'attention_dropout':0.1", "'attention_dropout' = 0.1", 0 },
     { "'quantization_config':{'bits':4}", "'quantization_config' = {\"bits\":4}", 0 },
     { "'num_local_experts':8", "'num_local_experts' = 8", 0 },
     { "'num_experts':2", "'num_experts' = 2", 0 },
@@ -326,7 +273,8 @@ static void an_unknown_family_is_told_the_known_ones(void **state)
     struct scratch *s = *state;
     struct model_config config;
     assert_int_equal(read_folder(s, "'model_type':'lama'", NULL, &config), BAD_MODEL);
-    assert_string_equal(s->err.cure, "the families are llama, mistral, qwen2; did you mean 'llama'?");
+    assert_string_equal(s->err.cure,
+                        "the families are llama, mistral, qwen2, gpt_neox, gpt2, bloom, falcon, gpt_bigcode, mpt, codegen, gptj; did you mean 'llama'?");
 }
 
 static void files_that_are_no_configuration_are_refused(void **state)
@@ -363,6 +311,15 @@ static void a_model_has_as_many_values_as_its_tensors(void **state)
     assert_int_equal(model_config_size(&c), 10 * 8 + 3 * layer + 8);
 }
 
+static void dropout_is_remembered_for_training(void **state)
+{
+    struct scratch *s = *state;
+    assert_null(accept(s, "").dropout);
+    assert_string_equal(accept(s, "'attention_dropout':0.1").dropout, "attention_dropout");
+    assert_string_equal(accept(s, "'model_type':'gpt2','resid_pdrop':0.0,'embd_pdrop':0.0").dropout, "attn_pdrop");
+    assert_null(accept(s, "'model_type':'gpt2','resid_pdrop':0.0,'embd_pdrop':0.0,'attn_pdrop':0").dropout);
+}
+
 static void dtypes_of_computation_are_checked(void **state)
 {
     struct scratch *s = *state;
@@ -379,11 +336,16 @@ static void dtypes_of_computation_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRATCH_TEST(silence_means_what_transformers_assumes),     SCRATCH_TEST(values_reach_their_fields),
-        SCRATCH_TEST(both_spellings_of_the_dtype_are_read),        SCRATCH_TEST(generation_config_adds_ends_of_text),
-        SCRATCH_TEST(what_is_not_computed_is_refused_by_name),     SCRATCH_TEST(an_unknown_family_is_told_the_known_ones),
-        SCRATCH_TEST(files_that_are_no_configuration_are_refused), SCRATCH_TEST(unknown_keys_are_named_in_one_warning),
-        SCRATCH_TEST(a_model_has_as_many_values_as_its_tensors),   SCRATCH_TEST(dtypes_of_computation_are_checked),
+        SCRATCH_TEST(values_reach_their_fields),
+        SCRATCH_TEST(both_spellings_of_the_dtype_are_read),
+        SCRATCH_TEST(generation_config_adds_ends_of_text),
+        SCRATCH_TEST(what_is_not_computed_is_refused_by_name),
+        SCRATCH_TEST(an_unknown_family_is_told_the_known_ones),
+        SCRATCH_TEST(files_that_are_no_configuration_are_refused),
+        SCRATCH_TEST(unknown_keys_are_named_in_one_warning),
+        SCRATCH_TEST(a_model_has_as_many_values_as_its_tensors),
+        SCRATCH_TEST(dtypes_of_computation_are_checked),
+        SCRATCH_TEST(dropout_is_remembered_for_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -341,8 +341,8 @@ static void sites_and_tensors_have_their_live_names(void **state)
     assert_int_equal(model.sites, 2 * 7 + 1);
     assert_string_equal(model.site[0]->module, "model.layers.0.self_attn.q_proj");
     assert_true(model.site[0]->in == 16 && model.site[0]->out == 24 && model.site[0]->layer == 0 && model.site[0]->projection == Q);
-    assert_string_equal(model.site[7 + DOWN]->module, "model.layers.1.mlp.down_proj");
-    assert_true(model.site[7 + DOWN]->in == 24 && model.site[7 + DOWN]->out == 16 && model.site[7 + DOWN]->layer == 1);
+    assert_string_equal(model.site[7 + 6]->module, "model.layers.1.mlp.down_proj");
+    assert_true(model.site[7 + 6]->in == 24 && model.site[7 + 6]->out == 16 && model.site[7 + 6]->layer == 1);
     assert_string_equal(model.site[14]->module, "lm_head");
     assert_true(model.site[14]->layer == -1 && model.site[14]->projection == HEAD && model.site[14]->out == 31);
     assert_ptr_equal(weight_named(&model, "model.layers.1.self_attn.o_proj.bias"), model.layer[1].bias[ATTENTION_OUT]);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { Q, K, V, SPANS, PREFIX_K, PREFIX_V };
+enum { Q, K, V, SPANS, PREFIX_K, PREFIX_V, SLOPES };
 
 /* number[0] chooses the layout: {first q, queries, first k, keys} of each sequence. */
 enum layout { ONE, THREE, TOKENS, DECODE, CHUNK, GAPS, LONG, DEEP, MANY };
@@ -21,15 +21,18 @@ static const int32_t layouts[][12] = {
     [DEEP] = { 0, 10, 3, 1200 },
 };
 
+/* Slopes are powers of two, so that coarse products are exact before they are rounded. */
 static void fill_spans(const struct op_case *c, const struct node *n, int i, double *values)
 {
+    for (int64_t j = 0; i == SLOPES && j < n->in[i]->cols; j++)
+        values[j] = ldexp(1, (int)(-2 - 3 * j));
     for (int64_t j = 0; i == SPANS && j < n->in[i]->rows * 4; j++)
         values[j] = (int)c->number[0] == MANY ? (double)(j % 2 ? 2 : j / 4 * 2) : (double)layouts[(int)c->number[0]][j];
 }
 
 static void build(struct graph *g, const struct op_case *c, struct tensor *const in[])
 {
-    attention(g, in[Q], in[K], in[V], in[SPANS], in[PREFIX_K], in[PREFIX_V], c->params.heads);
+    attention(g, in[Q], in[K], in[V], in[SPANS], in[PREFIX_K], in[PREFIX_V], in[SLOPES], c->params.heads);
 }
 
 /* Row of a key or value by position: prefix rows first. */
@@ -38,6 +41,14 @@ static const double *at_position(const struct op_values *v, int which, int64_t f
     int prefix = which == K ? PREFIX_K : PREFIX_V;
     int64_t rows = v->in[prefix] ? v->n->in[prefix]->rows : 0, width = v->n->in[which]->cols;
     return position < rows ? v->in[prefix] + position * width : v->in[which] + (first + position - rows) * width;
+}
+
+/* Rounded to 8 significant bits. */
+static double nearest_bf16(double value)
+{
+    int exponent;
+    double fraction = frexp(value, &exponent);
+    return ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
 }
 
 static void one_query(struct op_values *v, int64_t row, int64_t head, int64_t first_key, int64_t position)
@@ -52,6 +63,8 @@ static void one_query(struct op_values *v, int64_t row, int64_t head, int64_t fi
         score[j] = 0;
         for (int64_t i = 0; i < size; i++)
             score[j] += (double)h.scale * q[i] * key[i];
+        if (v->in[SLOPES])
+            score[j] += h.coarse ? (double)h.scale * nearest_bf16(v->in[SLOPES][head] * (double)j) : v->in[SLOPES][head] * (double)(j - position);
         largest = fmax(largest, score[j]);
     }
     for (int64_t j = from; j <= position; j++)
@@ -82,6 +95,9 @@ static void reference(struct op_values *v)
 
 #define HEADS(count, kv, size, see) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .window = see }
 
+#define COARSE(count, kv, size) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .coarse = true }
+#define SLOPED(count)           [SLOPES] = { 1, count }
+
 static const struct op_case cases[] = {
     { "one sequence", .in = { { 13, 16 }, { 13, 16 }, { 13, 16 }, { 1, 4 } }, HEADS(2, 2, 8, 0), .number = { ONE } },
     { "three sequences, shared key heads", .in = { { 15, 60 }, { 15, 20 }, { 15, 20 }, { 3, 4 } }, HEADS(6, 2, 10, 0), .number = { THREE } },
@@ -102,6 +118,15 @@ static const struct op_case cases[] = {
     { "several tiles of keys", .in = { { 10, 24 }, { 1210, 8 }, { 1210, 8 }, { 1, 4 } }, HEADS(3, 1, 8, 0), .number = { DEEP } },
     { "several tiles of keys in a window", .in = { { 10, 8 }, { 1210, 8 }, { 1210, 8 }, { 1, 4 }, { 9, 8 }, { 9, 8 } }, HEADS(1, 1, 8, 1190),
       .number = { DEEP } },
+    { "slopes", .in = { { 15, 60 }, { 15, 20 }, { 15, 20 }, { 3, 4 }, SLOPED(6) }, HEADS(6, 2, 10, 0), .number = { THREE } },
+    { "slopes, a prefix, cached keys", .in = { { 7, 16 }, { 33, 16 }, { 33, 16 }, { 3, 4 }, { 4, 16 }, { 4, 16 }, { 1, 2 } }, HEADS(2, 2, 8, 0),
+      .number = { CHUNK } },
+    { "slopes, several tiles in a window", .in = { { 300, 24 }, { 300, 8 }, { 300, 8 }, { 1, 4 }, SLOPED(3) }, HEADS(3, 1, 8, 40), .number = { LONG } },
+    { "slopes, decode", .in = { { 3, 48 }, { 520, 16 }, { 520, 16 }, { 3, 4 }, SLOPED(3) }, HEADS(3, 1, 16, 0), .number = { DECODE } },
+    { "coarse slopes", .in = { { 300, 24 }, { 300, 24 }, { 300, 24 }, { 1, 4 }, SLOPED(3) }, COARSE(3, 3, 8), .number = { LONG } },
+    { "coarse slopes, decode", .in = { { 3, 48 }, { 520, 16 }, { 520, 16 }, { 3, 4 }, SLOPED(3) }, COARSE(3, 1, 16), .number = { DECODE } },
+    { "bf16, slopes", .in = { { 15, 32 }, { 15, 16 }, { 15, 16 }, { 3, 4 }, SLOPED(4) }, HEADS(4, 2, 8, 0), .number = { THREE }, .dtype = BF16,
+      .gradient_tolerance = 0x1p-6 },
     { "no rows", .in = { { 0, 16 }, { 0, 16 }, { 0, 16 }, { 0, 4 }, { 2, 16 }, { 2, 16 } }, HEADS(2, 2, 8, 0), .number = { ONE } },
     { "bf16", .in = { { 15, 32 }, { 15, 16 }, { 15, 16 }, { 3, 4 } }, HEADS(4, 2, 8, 0), .number = { THREE }, .dtype = BF16, .gradient_tolerance = 0x1p-6 },
     { "bf16 and an f32 prefix", .in = { { 15, 32 }, { 15, 16 }, { 15, 16 }, { 3, 4 }, { 7, 16 }, { 7, 16 } }, HEADS(4, 2, 8, 0), .number = { THREE },
@@ -117,7 +142,8 @@ static const struct op_test test = {
             { CASE_DTYPE, FIXED, GRADIENT },
             { INT32, SEQUENCES, NO_GRADIENT },
             { WEIGHT_DTYPE, FIXED, GRADIENT },
-            { WEIGHT_DTYPE, FIXED, GRADIENT } },
+            { WEIGHT_DTYPE, FIXED, GRADIENT },
+            { FLOAT32, FIXED, NO_GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_spans,

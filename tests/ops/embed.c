@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-enum { IDS, TABLE, VIRTUAL };
+enum { IDS, TABLE, VIRTUAL, ONTO };
 
 static void build(struct graph *g, const struct op_case *c, struct tensor *const in[])
 {
-    embed(g, in[IDS], in[TABLE], in[VIRTUAL], c->params.scale, c->dtype);
+    embed(g, in[IDS], in[TABLE], in[VIRTUAL], in[ONTO], c->params.scale, c->dtype);
 }
 
 static void reference(struct op_values *v)
@@ -16,7 +16,8 @@ static void reference(struct op_values *v)
     for (int64_t r = 0; r < v->n->in[IDS]->rows; r++) {
         int64_t id = (int64_t)v->in[IDS][r];
         for (int64_t c = 0; c < width; c++)
-            v->out[0][r * width + c] = id < vocab ? (double)v->c->params.scale * v->in[TABLE][id * width + c] : v->in[VIRTUAL][(id - vocab) * width + c];
+            v->out[0][r * width + c] = (v->in[ONTO] ? v->in[ONTO][r * width + c] : 0) +
+                                       (id < vocab ? (double)v->c->params.scale * v->in[TABLE][id * width + c] : v->in[VIRTUAL][(id - vocab) * width + c]);
     }
 }
 
@@ -34,7 +35,7 @@ static void fill_ids(const struct op_case *c, const struct node *n, int i, doubl
 
 static const struct op_test test = {
     .op = &op_embed,
-    .in = { { INT32, ROWS, NO_GRADIENT }, { WEIGHT_DTYPE, FIXED, GRADIENT }, { FLOAT32, FIXED, GRADIENT } },
+    .in = { { INT32, ROWS, NO_GRADIENT }, { WEIGHT_DTYPE, FIXED, GRADIENT }, { FLOAT32, FIXED, GRADIENT }, { CASE_DTYPE, ROWS, GRADIENT } },
     .build = build,
     .reference = reference,
     .fill = fill_ids,
@@ -48,6 +49,9 @@ static const struct op_case cases[] = {
     { "many rows", .in = { { 600, 1 }, { 40, 66 }, { 8, 66 } }, .params.scale = 1 },
     { "bf16", .in = { { 33, 1 }, { 9, 40 }, { 2, 40 } }, .dtype = BF16, .weight_dtype = BF16, .params.scale = 1 },
     { "bf16 of an f16 table", .in = { { 33, 1 }, { 9, 40 }, { 2, 40 } }, .dtype = BF16, .weight_dtype = F16, .params.scale = 1 },
+    { "onto", .in = { { 20, 1 }, { 7, 13 }, [ONTO] = { 20, 13 } }, .params.scale = 1 },
+    { "onto, virtual rows, wider than a span", .in = { { 6, 1 }, { 4, 1100 }, { 2, 1100 }, { 6, 1100 } }, .params.scale = 3 },
+    { "onto, bf16", .in = { { 33, 1 }, { 9, 40 }, { 2, 40 }, { 33, 40 } }, .dtype = BF16, .weight_dtype = BF16, .params.scale = 1 },
     { "no rows", .in = { { 0, 1 }, { 9, 40 }, { 2, 40 } }, .params.scale = 1 },
 };
 
@@ -74,7 +78,7 @@ static void a_table_that_would_sum_in_bf16_is_refused(void **state)
     struct graph *g = graph_new(arena, capacity, true);
     struct tensor *table = tensor_new(arena, "table", BF16, WEIGHT, 5, 8, NULL);
     table->wants_grad = true;
-    embed(g, graph_input(g, "ids", I32, ROWS, 0, 1), table, NULL, 1, BF16);
+    embed(g, graph_input(g, "ids", I32, ROWS, 0, 1), table, NULL, NULL, 1, BF16);
     assert_int_equal(g->error.code, BAD_MODEL);
     arena_destroy(arena);
 }

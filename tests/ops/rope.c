@@ -8,20 +8,22 @@ enum { X, ANGLES };
 
 static void build(struct graph *g, const struct op_case *c, struct tensor *const in[])
 {
-    rope(g, in[X], in[ANGLES], c->params.heads.heads, c->params.heads.head_size);
+    rope(g, in[X], in[ANGLES], c->params.rope.heads, c->params.rope.head_size, c->params.rope.pairs);
 }
 
 static void reference(struct op_values *v)
 {
-    int64_t size = v->c->params.heads.head_size, n = v->n->in[ANGLES]->cols / 2;
+    const bool halves = v->c->params.rope.pairs == HALVES;
+    int64_t size = v->c->params.rope.head_size, n = v->n->in[ANGLES]->cols / 2;
     for (int64_t r = 0; r < v->n->in[X]->rows; r++)
-        for (int h = 0; h < v->c->params.heads.heads; h++) {
+        for (int h = 0; h < v->c->params.rope.heads; h++) {
             const double *x = v->in[X] + r * v->n->in[X]->cols + h * size, *angle = v->in[ANGLES] + r * 2 * n;
             double *y = v->out[0] + r * v->n->in[X]->cols + h * size;
             for (int64_t j = 0; j < n; j++) {
-                double complex turned = (x[j] + I * x[j + n]) * (angle[j] + I * angle[n + j]);
-                y[j] = creal(turned);
-                y[j + n] = cimag(turned);
+                int64_t a = halves ? j : 2 * j, b = halves ? j + n : 2 * j + 1;
+                double complex turned = (x[a] + I * x[b]) * (angle[j] + I * angle[n + j]);
+                y[a] = creal(turned);
+                y[b] = cimag(turned);
             }
             for (int64_t j = 2 * n; j < size; j++)
                 y[j] = x[j];
@@ -47,7 +49,8 @@ static const struct op_test test = {
     .fill = fill_angles,
 };
 
-#define HEADS(count, size) .params.heads = { .heads = count, .head_size = size }
+#define HEADS(count, size) .params.rope = { .heads = count, .head_size = size }
+#define NEXT(count, size)  .params.rope = { .heads = count, .head_size = size, .pairs = NEIGHBOURS }
 static const struct op_case cases[] = {
     { "one row, one pair", .in = { { 1, 2 }, { 1, 2 } }, HEADS(1, 2) },
     { "heads of 64", .in = { { 7, 192 }, { 7, 64 } }, HEADS(3, 64) },
@@ -56,6 +59,9 @@ static const struct op_case cases[] = {
     { "many rows", .in = { { 700, 40 }, { 700, 20 } }, HEADS(2, 20) },
     { "bf16", .in = { { 9, 128 }, { 9, 32 } }, HEADS(4, 32), .dtype = BF16 },
     { "bf16, part of each head", .in = { { 9, 1100 }, { 9, 50 } }, HEADS(11, 100), .dtype = BF16 },
+    { "neighbours", .in = { { 7, 192 }, { 7, 64 } }, NEXT(3, 64) },
+    { "neighbours in part of each head, odd", .in = { { 5, 33 }, { 5, 6 } }, NEXT(3, 11) },
+    { "bf16, neighbours", .in = { { 9, 1100 }, { 9, 50 } }, NEXT(11, 100), .dtype = BF16 },
     { "no rows", .in = { { 0, 64 }, { 0, 32 } }, HEADS(2, 32) },
 };
 
@@ -65,7 +71,7 @@ static void angles_for_more_columns_than_a_head_has_are_refused(void **state)
     struct arena *arena = arena_create(NULL);
     const int64_t capacity[EXTENTS] = { 0, 4, 4, 4 };
     struct graph *g = graph_new(arena, capacity, true);
-    rope(g, graph_input(g, "x", F32, ROWS, 0, 32), graph_input(g, "angles", F32, ROWS, 0, 18), 2, 16);
+    rope(g, graph_input(g, "x", F32, ROWS, 0, 32), graph_input(g, "angles", F32, ROWS, 0, 18), 2, 16, HALVES);
     assert_int_equal(g->error.code, BAD_MODEL);
     arena_destroy(arena);
 }

@@ -45,6 +45,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BASE = dict(model_type="llama", vocab_size=67, hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=4, max_position_embeddings=64, rms_norm_eps=1e-5, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1)
 ROPE = dict(rope_theta=10000.0)
+# Models of other families: no default is Llama's, so a row says all.
+NEOX = dict(family="gpt_neox", vocab_size=67, hidden_size=36, intermediate_size=50, num_hidden_layers=2, num_attention_heads=3, hidden_act="gelu",
+            max_position_embeddings=64, bos_token_id=0, eos_token_id=0)
+TOKENS = dict(vocab_size=67, bos_token_id=0, eos_token_id=0)
+NO_DROPOUT = dict(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+GPT = dict(TOKENS, n_embd=36, n_inner=50, n_layer=2, n_head=3, n_positions=64, **NO_DROPOUT)
+BLOOM = dict(TOKENS, family="bloom", hidden_size=36, n_layer=2, n_head=3)
+FALCON = dict(TOKENS, family="falcon", hidden_size=48, ffn_hidden_size=50, num_hidden_layers=2, num_attention_heads=6, max_position_embeddings=64)
+MPT = dict(TOKENS, family="mpt", d_model=36, n_heads=3, n_layers=2, max_seq_len=64)
 SCORE_LENGTHS, TRAIN_LENGTHS = (1, 2, 9, 23, 40), (3, 11, 26, 7)
 STEPS = 5
 
@@ -134,6 +143,53 @@ CASES = {
     "llama_tokens_gqa_tied": dict(
         model=dict(num_key_value_heads=2, tie_word_embeddings=True, vocab_size=61),
         lora=dict(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj"], trainable_token_indices=[40, 3, 4, 17])),
+    "gpt_neox_parallel": dict(
+        model=dict(NEOX, rope_parameters=dict(ROPE, rope_type="default", partial_rotary_factor=0.5)),
+        lora=dict(r=4, lora_alpha=8, target_modules=["query_key_value", "dense"], modules_to_save=["final_layer_norm"]),
+        training=dict(weight_decay=0.01)),
+    "gpt_neox_sequential": dict(
+        model=dict(NEOX, use_parallel_residual=False, tie_word_embeddings=True,
+                   rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=1.0)), old=True,
+        lora=dict(r=3, lora_alpha=5, target_modules="all-linear", bias="all"), training=dict(learning_rate=1e-3)),
+    "gpt2_plain": dict(
+        model=dict(GPT, family="gpt2"), prefix="transformer.",
+        lora=dict(r=4, lora_alpha=8, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True), training=dict(weight_decay=0.01)),
+    "gpt2_all_linear": dict(
+        model=dict(GPT, family="gpt2", n_head=4, scale_attn_weights=False, activation_function="relu"), dtype="float16",
+        lora=dict(r=3, lora_alpha=5, target_modules="all-linear", fan_in_fan_out=True, modules_to_save=["ln_f"])),
+    "bloom_heads_3": dict(
+        model=BLOOM, prefix="transformer.",
+        lora=dict(r=4, lora_alpha=8, target_modules=["query_key_value"]), training=dict(weight_decay=0.01)),
+    "bloom_heads_4": dict(
+        model=dict(BLOOM, n_head=4, tie_word_embeddings=False),
+        lora=dict(r=3, lora_alpha=5, target_modules="all-linear", modules_to_save=["word_embeddings_layernorm"])),
+    "falcon_multi_query": dict(
+        model=FALCON, lora=dict(r=4, lora_alpha=8, target_modules=["query_key_value"]), training=dict(weight_decay=0.01)),
+    "falcon_multi_query_old": dict(
+        model=dict(FALCON, bias=True), old="RefinedWebModel", lora=dict(r=2, lora_alpha=8, target_modules=["query_key_value", "dense_4h_to_h"])),
+    "falcon_new": dict(
+        model=dict(FALCON, new_decoder_architecture=True, num_kv_heads=2), lora=dict(r=3, lora_alpha=5, target_modules="all-linear")),
+    "falcon_new_one_norm": dict(
+        model=dict(FALCON, new_decoder_architecture=True, num_kv_heads=3, num_ln_in_parallel_attn=1, tie_word_embeddings=False),
+        lora=dict(r=3, lora_alpha=5, target_modules=["query_key_value", "dense"])),
+    "falcon_rw": dict(
+        model=dict(FALCON, alibi=True, bias=True, multi_query=False, parallel_attn=False), attention="sdpa",
+        lora=dict(r=4, lora_alpha=8, target_modules=["query_key_value", "dense_h_to_4h"])),
+    "gpt_bigcode_multi_query": dict(
+        model=dict(GPT, family="gpt_bigcode"), lora=dict(r=4, lora_alpha=8, target_modules=["c_attn"]), training=dict(weight_decay=0.01)),
+    "gpt_bigcode_multi_head": dict(
+        model=dict(GPT, family="gpt_bigcode", multi_query=False), lora=dict(r=3, lora_alpha=5, target_modules="all-linear")),
+    "mpt_heads_3": dict(
+        model=MPT, lora=dict(r=4, lora_alpha=8, target_modules=["Wqkv"]), training=dict(weight_decay=0.01)),
+    "mpt_heads_6_clip": dict(
+        model=dict(MPT, n_heads=6, attn_config=dict(clip_qkv=0.5, softmax_scale=0.3)), lora=dict(r=3, lora_alpha=5, target_modules="all-linear")),
+    "codegen_heads_4": dict(
+        model=dict(GPT, family="codegen", n_embd=40, n_head=4, rotary_dim=6), lora=dict(r=4, lora_alpha=8, target_modules=["qkv_proj"]),
+        training=dict(weight_decay=0.01)),
+    "codegen_heads_8": dict(
+        model=dict(GPT, family="codegen", n_embd=64, n_head=8, rotary_dim=8), lora=dict(r=3, lora_alpha=5, target_modules="all-linear")),
+    "gptj_plain": dict(
+        model=dict(GPT, family="gptj", rotary_dim=4), lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "fc_in"], bias="lora_only")),
 }
 
 # Rows in front of every sequence. method, then its settings; training as above.
@@ -172,22 +228,32 @@ def random_values(model, seed):
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
             noise = torch.randn(value.shape, generator=generator)
-            if "norm" in name:
+            if ("norm" in name or "ln_" in name) and name.endswith("weight"):
                 value.copy_(1 + 0.3 * noise)
             else:
-                value.copy_((0.5 if "embed" in name else 0.25) * noise)
+                value.copy_((0.5 if "embed" in name or "wte" in name or "wpe" in name else 0.25) * noise)
 
 
-def spell_as_before(folder):
-    """Rewrites config.json the way transformers 4 wrote it."""
+OLD_FALCON = {"num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
+
+
+def spell_as_before(folder, model_type=None):
+    """Rewrites config.json the way transformers 4 wrote it, or the code that came with the model before it had a name there."""
     path = os.path.join(folder, "config.json")
     with open(path) as file:
         config = json.load(file)
     rope = config.pop("rope_parameters")
-    config["rope_theta"] = rope.pop("rope_theta")
+    if config["model_type"] == "gpt_neox":
+        config["rotary_pct"], config["rotary_emb_base"] = rope.pop("partial_rotary_factor"), rope["rope_theta"]
+    else:
+        config["rope_theta"] = rope["rope_theta"]
+    rope.pop("rope_theta")
     kind = rope.pop("rope_type")
     config["rope_scaling"] = None if kind == "default" else {"type": kind, **rope}
     config["torch_dtype"] = config.pop("dtype")
+    if model_type == "RefinedWebModel":
+        config = {OLD_FALCON.get(k, k): v for k, v in config.items() if k not in ("new_decoder_architecture", "rope_scaling", "rope_theta", "num_kv_heads")}
+        config |= {"model_type": model_type, "architectures": ["RWForCausalLM"]}
     write_json(path, config)
 
 
@@ -202,27 +268,38 @@ def write_lines(path, rows):
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
+def model_settings(case):
+    """The family and all that config.json says of it."""
+    own = dict(case["model"])
+    family = own.pop("family", None)
+    settings = own if family else {**BASE, "rope_parameters": dict(ROPE, rope_type="default"), **own}
+    return family or settings.pop("model_type"), settings
+
+
 def make_model(case, seed):
     """Writes model/ below the current folder."""
-    settings = {**BASE, "rope_parameters": dict(ROPE, rope_type="default"), **case["model"]}
-    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    family, settings = model_settings(case)
+    config = AutoConfig.for_model(family, **settings)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     random_values(model, seed)
     model.to(getattr(torch, case.get("dtype", "float32"))).save_pretrained("model", max_shard_size=case.get("shard", 10**9))
     os.remove("model/generation_config.json")
-    if case.get("old"):
+    if case.get("prefix"):
+        weights = load_file("model/model.safetensors")
+        save_file({k.removeprefix(case["prefix"]): v for k, v in weights.items()}, "model/model.safetensors", metadata={"format": "pt"})
+    if case.get("old") is True:
         spell_as_before("model")
 
 
-def load_model(dtype, folder="model"):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+def load_model(dtype, folder="model", attention="eager"):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=attention)
     model.config.use_cache = False
     return model.eval()
 
 
 def make_adapter(case, seed):
     """Writes adapter/ below the current folder, with random values everywhere."""
-    model = get_peft_model(load_model(torch.float32), LoraConfig(task_type="CAUSAL_LM", **case["lora"]))
+    model = get_peft_model(load_model(torch.float32, attention=case.get("attention", "eager")), LoraConfig(task_type="CAUSAL_LM", **case["lora"]))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
@@ -241,7 +318,7 @@ def make_adapter(case, seed):
 
 def sequences(case, seed):
     """score.jsonl and train.jsonl. The first label of a sequence has no token before it, and must not count."""
-    vocab = case["model"].get("vocab_size", BASE["vocab_size"])
+    vocab = model_settings(case)[1]["vocab_size"]
     generator = torch.Generator().manual_seed(seed)
     draw = lambda n: torch.randint(2, vocab, (n,), generator=generator).tolist()
     score = [{"ids": draw(n)} for n in SCORE_LENGTHS]
@@ -326,11 +403,11 @@ def train(model, batch, settings):
     return losses, norms, {**gradient, **final}
 
 
-def compute(dtype, score, batch, settings):
+def compute(case, dtype, score, batch, settings):
     """Everything that is recorded, computed in dtype from model/ and adapter/."""
     tensors, numbers = {}, {}
     with torch.no_grad():
-        base = load_model(dtype)
+        base = load_model(dtype, attention=case.get("attention", "eager"))
         for what, model in (("", base), ("adapter_", None)):
             if model is None:
                 model = PeftModel.from_pretrained(base, "adapter", is_trainable=True, autocast_adapter_dtype=False).to(dtype).eval()
@@ -476,10 +553,12 @@ def make_case(name, out):
     write_lines("score.jsonl", score)
     write_lines("train.jsonl", batch)
     settings = SETTINGS | case.get("training", {})
-    tensors, numbers = compute(torch.float32, score, batch, settings)
-    exact_tensors, exact_numbers = compute(torch.float64, score, batch, settings)
+    tensors, numbers = compute(case, torch.float32, score, batch, settings)
+    exact_tensors, exact_numbers = compute(case, torch.float64, score, batch, settings)
     write_expected(settings, tensors, numbers)
     check_record(tensors, load_file("adapter/adapter_model.safetensors"))
+    if case.get("old") not in (None, True):  # transformers itself would not know it
+        spell_as_before("model", case["old"])
     return noise({**tensors, **numbers}, {**exact_tensors, **exact_numbers})
 
 

@@ -1,5 +1,5 @@
 """config.json and generation_config.json: numbers that no model has, and settings that contradict each other or the weights."""
-from good import ABSENT, SCORE, config, edit, json_set, write
+from good import ABSENT, SCORE, TRAIN, config, edit, json_set, write
 
 WINDOW = {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}
 
@@ -30,12 +30,12 @@ ROWS = (
     ("config.json: deeper than a stack", SCORE, write("base/config.json", '{"a":' * 100000),
      "base/config.json:1:10241 | maximum parsing depth reached near '{' | nest less deeply"),
     ("config.json: no family", SCORE, config(model_type=ABSENT),
-     "base/config.json | key 'model_type' is absent: graft does not know this family | the families are llama, mistral, qwen2"),
+     "base/config.json | key 'model_type' is absent: graft does not know this family | the families are llama, mistral, qwen2, gpt_neox, gpt2, bloom, falcon, gpt_bigcode, mpt, codegen, gptj"),
     ("config.json: a family that is a number", SCORE, config(model_type=3), "base/config.json | 'model_type' is 3 | it must be a string"),
     ("config.json: a family that commands the terminal", SCORE, config(model_type="\x1b[2Jllama"),
-     "base/config.json | key 'model_type' = \"\\u001B[2Jllama\": graft does not know this family | the families are llama, mistral, qwen2"),
+     "base/config.json | key 'model_type' = \"\\u001B[2Jllama\": graft does not know this family | the families are llama, mistral, qwen2, gpt_neox, gpt2, bloom, falcon, gpt_bigcode, mpt, codegen, gptj"),
     ("config.json: an encoder", SCORE, config(model_type="bert"),
-     "base/config.json | key 'model_type' = \"bert\": graft does not know this family | the families are llama, mistral, qwen2"),
+     "base/config.json | key 'model_type' = \"bert\": graft does not know this family | the families are llama, mistral, qwen2, gpt_neox, gpt2, bloom, falcon, gpt_bigcode, mpt, codegen, gptj"),
     ("config.json: a classifier", SCORE, config(architectures=["LlamaForSequenceClassification"]),
      "base/config.json | key 'architectures' = [\"LlamaForSequenceClassification\"]: graft computes …sal language models (...ForCausalLM) | use the language model that it was made from"),
     ("config.json: the class of another family", SCORE, config(architectures=["Qwen2Model"]),
@@ -99,8 +99,8 @@ ROWS = (
      "base/config.json | key 'quantization_config' = {\"quant_method\":\"gptq\"}: graft computes with …2, bfloat16 and float16 weights only | use the unquantised model that it was made from"),
     ("config.json: experts", SCORE, config(num_local_experts=8),
      "base/config.json | key 'num_local_experts' = 8: mixtures of experts are not computed | use a dense model"),
-    ("config.json: dropout in the base", SCORE, config(attention_dropout=0.1),
-     "base/config.json | key 'attention_dropout' = 0.1: dropout inside the base model is not compu…nsformers would apply it in training | set it to 0 in config.json: it plays no part in evaluation"),
+    ("config.json: dropout in the base", TRAIN, config(attention_dropout=0.1),
+     "./base/config.json | key 'attention_dropout' is not 0: in training transformers would drop act…f the base model, and graft never does | set it to 0 in config.json: it plays no part in evaluation"),
     ("config.json: logits that are scaled", SCORE, config(logits_scaling=8),
      "base/config.json | key 'logits_scaling' = 8: graft does not compute this scaling | use a model of a supported family without this feature"),
     ("config.json: heads that are turned in part", SCORE, config(partial_rotary_factor=0.5),

@@ -1,0 +1,42 @@
+/* GPT-J: attention and MLP side by side behind one norm, rotary positions of neighbouring dimensions in part of each head, a head with bias. */
+#include "models/families/gpt_like.h"
+#include "models/hf_config.h"
+
+const struct family family_gptj = {
+    .model_type = "gptj",
+    .base_class = "GPTJModel",
+    .shape = { .norm = LAYERNORM,
+               .norm_bias = true,
+               .pairs = NEIGHBOURS,
+               .parallel = true,
+               .one_norm = true,
+               .plain_mlp = true,
+               .mlp_bias = true,
+               .head_bias = true },
+    .defaults = { .vocab = 50400,
+                  .width = 4096,
+                  .layers = 28,
+                  .heads = 16,
+                  .max_positions = 2048,
+                  .bos = 50256,
+                  .eos = 50256,
+                  .norm_eps = 1e-5,
+                  .activation = "gelu_new" },
+    GPT_SPELLING,
+    .embed = "transformer.wte",
+    .final_norm = "transformer.ln_f",
+    .head = "lm_head",
+    .norm = { "transformer.h.%d.ln_1" },
+    .projection = {
+        [Q]             = "transformer.h.%d.attn.q_proj",
+        [K]             = "transformer.h.%d.attn.k_proj",
+        [V]             = "transformer.h.%d.attn.v_proj",
+        [ATTENTION_OUT] = "transformer.h.%d.attn.out_proj",
+        [UP]            = "transformer.h.%d.mlp.fc_in",
+        [DOWN]          = "transformer.h.%d.mlp.fc_out",
+    },
+    .ignored = { ".attn.bias", ".attn.masked_bias" },
+    .lora_targets = { "q_proj", "v_proj" },
+    .keys = { "rotary_dim", "n_ctx", "scale_attn_weights", "rotary" },
+    .configure = config_read_rotary_dim,
+};
