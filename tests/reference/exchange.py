@@ -18,7 +18,7 @@ try:
     import torch
     from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
     from safetensors.torch import load_file
-    from transformers import AutoModelForCausalLM
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
     from transformers.utils import logging
 except ImportError as missing:
     print(f"SKIP: {missing}")
@@ -26,6 +26,7 @@ except ImportError as missing:
 
 RECORDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "records")
 TOLERANCE = 2e-5  # of the largest logit
+ATTENTION = {"falcon_rw": "sdpa"}  # as the record was made; else eager
 
 # name: the model's case, the configuration, and a YAML section for graft to train the same method from its own start
 CASES = {
@@ -34,6 +35,27 @@ CASES = {
                     "{peft_type: LORA, r: 4, lora_alpha: 6, target_modules: all-linear, init_lora_weights: pissa}"),
     "lora, pissa_niter": ("mistral_window", LoraConfig(r=4, init_lora_weights="orthogonal"),
                           "{peft_type: LORA, r: 3, use_rslora: true, rank_pattern: {v_proj: 5}, init_lora_weights: pissa_niter_4}"),
+    "lora, pissa on weights stored as [in, out]": ("gpt2_plain", LoraConfig(r=4, target_modules=["c_attn"], fan_in_fan_out=True, init_lora_weights=False),
+                                                   "{peft_type: LORA, r: 3, lora_alpha: 6, target_modules: all-linear, init_lora_weights: pissa}"),
+    "dora on weights stored as [in, out]": ("gpt2_plain", LoraConfig(r=4, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True, use_dora=True, init_lora_weights=False),
+                                            "{peft_type: LORA, r: 4, use_dora: true, target_modules: [c_attn, c_fc]}"),
+    "lora_bias on weights stored as [in, out]": ("gpt2_plain", LoraConfig(r=4, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True, lora_bias=True, init_lora_weights=False),
+                                                 "{peft_type: LORA, r: 4, lora_bias: true, target_modules: [c_attn, c_proj]}"),
+    "lora on an embedding below positions": ("gpt2_plain", LoraConfig(r=4, target_modules=["wte", "c_attn"], fan_in_fan_out=True, init_lora_weights=False),
+                                             "{peft_type: LORA, r: 4, target_modules: [wte, c_attn]}"),
+    "lora on an embedding below a norm": ("bloom_heads_3", LoraConfig(r=4, target_modules=["word_embeddings", "dense"], init_lora_weights=False),
+                                          "{peft_type: LORA, r: 4, target_modules: [word_embeddings, dense]}"),
+    "dora on a fused layer": ("gpt_neox_parallel", LoraConfig(r=4, target_modules=["query_key_value", "dense"], use_dora=True, init_lora_weights=False),
+                              "{peft_type: LORA, r: 4, use_dora: true, target_modules: all-linear}"),
+    "tokens below a norm": ("bloom_heads_3", LoraConfig(r=4, target_modules=["dense"], trainable_token_indices={"word_embeddings": [4, 9]}, init_lora_weights=False),
+                            "{peft_type: LORA, r: 4, target_modules: [dense], trainable_token_indices: {word_embeddings: [4, 9]}}"),
+    "prefix, learned positions": ("gpt2_plain", PrefixTuningConfig(num_virtual_tokens=5), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}"),
+    "prefix, one key head": ("gpt_bigcode_multi_query", PrefixTuningConfig(num_virtual_tokens=5), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}"),
+    "prompt, learned positions": ("gpt2_plain", PromptTuningConfig(num_virtual_tokens=6), "{peft_type: PROMPT_TUNING, num_virtual_tokens: 6}"),
+    "prompt, slopes": ("bloom_heads_3", PromptTuningConfig(num_virtual_tokens=6), "{peft_type: PROMPT_TUNING, num_virtual_tokens: 6}"),
+    "prefix, slopes": ("bloom_heads_3", PrefixTuningConfig(num_virtual_tokens=5), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}"),
+    "prefix, rotary neighbours": ("gptj_plain", PrefixTuningConfig(num_virtual_tokens=5), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}"),
+    "prefix, rotary in part": ("gpt_neox_parallel", PrefixTuningConfig(num_virtual_tokens=5), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}"),
     "prefix": ("llama_mha", PrefixTuningConfig(num_virtual_tokens=5), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}"),
     "prefix, grouped heads and window": ("mistral_window", PrefixTuningConfig(num_virtual_tokens=9), "{peft_type: PREFIX_TUNING, num_virtual_tokens: 9}"),
     "prefix, zero": ("llama_gqa_tied", PrefixTuningConfig(num_virtual_tokens=4, init_weights="zero"),
@@ -73,7 +95,7 @@ def run(*command):
 
 
 def base_of(case):
-    model = AutoModelForCausalLM.from_pretrained(os.path.join(RECORDS, case, "model"), dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(os.path.join(RECORDS, case, "model"), dtype=torch.float32, attn_implementation=ATTENTION.get(case, "eager"))
     model.config.use_cache = False
     return model
 
@@ -154,12 +176,12 @@ def check_sum(graft, name, work):
 
 
 def lora_records():
-    """Recorded cases with a LoRA and a model of their own."""
+    """Recorded cases with a LoRA and a model of their own, of a type that transformers knows."""
     for case in sorted(os.listdir(RECORDS)):
         path = os.path.join(RECORDS, case, "adapter", "adapter_config.json")
         if os.path.exists(path) and os.path.isdir(os.path.join(RECORDS, case, "model")):
-            with open(path) as file:
-                if json.load(file)["peft_type"] == "LORA":
+            with open(path) as file, open(os.path.join(RECORDS, case, "model", "config.json")) as config:
+                if json.load(file)["peft_type"] == "LORA" and json.load(config)["model_type"] in CONFIG_MAPPING:
                     yield case
 
 
