@@ -175,13 +175,19 @@ def check_sum(graft, name, work):
     return (worst(graft_logits(graft, case, folders, work), peft_logits(model.eval(), ids)),)
 
 
+def is_known(case):
+    """Whether transformers knows the type of the model: of the names that code beside a model gave it, it does not."""
+    with open(os.path.join(RECORDS, case, "model", "config.json")) as file:
+        return json.load(file)["model_type"] in CONFIG_MAPPING
+
+
 def lora_records():
-    """Recorded cases with a LoRA and a model of their own, of a type that transformers knows."""
+    """Recorded cases with a LoRA and a model of their own."""
     for case in sorted(os.listdir(RECORDS)):
         path = os.path.join(RECORDS, case, "adapter", "adapter_config.json")
         if os.path.exists(path) and os.path.isdir(os.path.join(RECORDS, case, "model")):
-            with open(path) as file, open(os.path.join(RECORDS, case, "model", "config.json")) as config:
-                if json.load(file)["peft_type"] == "LORA" and json.load(config)["model_type"] in CONFIG_MAPPING:
+            with open(path) as file:
+                if json.load(file)["peft_type"] == "LORA" and is_known(case):
                     yield case
 
 
