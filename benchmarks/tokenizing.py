@@ -4,7 +4,7 @@
 Each tokenizer takes turns with the other program in every round; the rate is megabytes of UTF-8 text a second. graft's seconds are those of the whole command, which reads lines
 of {"text"} and writes ids and tokens; those of the package are encode_batch alone, all texts in one list. Prints a Markdown table of medians.
 
-    PYTHON benchmarks/tokenize.py --data RECORDS.jsonl --tokenizer TOKENIZER.json [TOKENIZER.json ...] [--graft build/graft] [--copies 10] [--rounds 3]
+    PYTHON benchmarks/tokenizing.py --data RECORDS.jsonl --tokenizer TOKENIZER.json [TOKENIZER.json ...] [--graft build/graft] [--copies 10] [--rounds 3]
 
 PYTHON is one with tokenizers (run_scripts/setup_reference.sh makes it). Every text member of a record is part of its text. Keep the machine otherwise idle.
 """
