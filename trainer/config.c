@@ -245,7 +245,7 @@ static enum status check_training(const struct config *config, const struct yaml
         return fail_with(err, BAD_CONFIG, "%s: training.early_stopping_patience needs training.eval_steps", "say how often to evaluate", section->where);
     if (t->max_steps == 0)
         return fail_with(err, BAD_CONFIG, "%s: training.max_steps is 0", "-1 trains num_train_epochs, a positive number so many steps", section->where);
-    if (settings_given(section, "loraplus_lr_embedding") && !t->loraplus_lr_ratio)
+    if (settings_given(section, "loraplus_lr_embedding") && t->loraplus_lr_ratio == 0)
         return fail_with(err, BAD_CONFIG, "%s: training.loraplus_lr_embedding needs training.loraplus_lr_ratio", "add the ratio, or remove the line",
                          section->where);
     if (config->data.evals && config->data.eval_fraction > 0)
