@@ -51,7 +51,7 @@ FAULTS = [
     ("autograd/ops/lstm.c", "dc[j] = into * f[j];", "dc[j] = into;", "ops_lstm"),
     ("autograd/ops/activation.c", "dx[i] = dy[i] * curve##_f32(x[i]).slope", "dx[i] = dy[i] * curve##_f32(x[i]).value", "ops_activation"),
     ("autograd/ops/clamp.c", "x[i] >= -bound && x[i] <= bound ? dy[i] : 0", "x[i] <= bound ? dy[i] : 0", "ops_clamp"),
-    ("models/decoder.c", "shape.values_first ? q + kv : q,", "shape.values_first ? q : q,", "models_llama"),
+    ("models/decoder.c", "shape.values_first ? q + kv : q,", "shape.values_first ? q : q,", "models_decoder"),
     ("autograd/ops/take_columns.c", "memset((char *)dx->data + (size_t)r * row, 0, row);", ";", "ops_take_columns"),
     ("adapters/lora_fold.c", "m->scale * b[r * rank + k]", "b[r * rank + k]", "adapters_merge_check"),
     ("adapters/lora_fold.c", "add_scaled(f->values + r * in, m->scale", "add_scaled(f->values + r * in, 0 * m->scale", "adapters_merge_check"),

@@ -1,4 +1,4 @@
-/* The forward of llama, mistral and qwen2 against logits recorded from transformers, computed three ways that must agree: each sequence alone, all of them laid
+/* The forward of every family against logits recorded from transformers, computed three ways that must agree: each sequence alone, all of them laid
  * end to end, and token by token through a cache.
  *
  * Records lie in tests/reference/records (see make.py there): model/, score.jsonl with {"ids"}, expected.safetensors with logits.N [length, vocab]. A
