@@ -9,8 +9,8 @@
  */
 #include "models/model.h"
 
-/* Where rows choose among sets of adapters, each step that adapters may change is recorded for every set, as if it were alone, and rows take theirs. What a set
- * does not change is recorded once.
+/* Where rows choose among sets of adapters, each stage that adapters may change is recorded for every set, as if it were alone, and rows take theirs. What a
+ * set does not change is recorded once.
  */
 static int sets(const struct pass *p)
 {
@@ -26,7 +26,60 @@ static void enter(struct pass *p, int set)
 /* What the sets up to this one make of each row; `first` is what set 0 makes of it. */
 static struct tensor *choose(struct pass *p, int set, struct tensor *so_far, struct tensor *first, struct tensor *mine)
 {
-    return set == 0 || mine == first ? so_far : choose_rows(p->g, so_far, mine, p->choice, set);
+    return set == 0 ? mine : mine == first ? so_far : choose_rows(p->g, so_far, mine, p->choice, set);
+}
+
+/* A frozen tensor, or the copy that an adapter trains instead. NULL (no bias) stays NULL. */
+static struct tensor *weight(struct pass *p, struct tensor *w)
+{
+    struct tensor *used = w;
+    for (int i = 0; i < p->adapters && w; i++)
+        if (p->seams[i]->weight)
+            used = p->seams[i]->weight(p->seams[i]->self, p, used);
+    return used;
+}
+
+/* The weights that one set computes with. */
+struct weights {
+    struct tensor *w, *bias;
+};
+
+/* All sets are asked before anything is computed: a tied table asked for behind the first lookup is the head. */
+static void ask_for_weights(struct pass *p, struct weights own[MOST_SETS], struct tensor *w, struct tensor *bias)
+{
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        own[set] = (struct weights){ weight(p, w), weight(p, bias) };
+    }
+}
+
+static bool as_first(const struct weights own[MOST_SETS], int set)
+{
+    return set > 0 && own[set].w == own[0].w && own[set].bias == own[0].bias;
+}
+
+/* A stage of the walk that adapters may change: computed from weights that may be theirs, and then perhaps adapted. */
+struct stage {
+    struct tensor *w, *bias, *x, *onto; /* frozen weights; what else compute() reads */
+    const struct site *site;
+    struct tensor *(*compute)(struct pass *p, const struct stage *stage, struct weights own);
+    struct tensor *(*adapt)(struct pass *p, const struct stage *stage, struct weights own, struct tensor *y); /* NULL: y as it is */
+};
+
+static struct tensor *record_stage(struct pass *p, const struct stage stage)
+{
+    struct weights own[MOST_SETS];
+    struct tensor *first = NULL, *first_mine = NULL, *y = NULL;
+    ask_for_weights(p, own, stage.w, stage.bias);
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        struct tensor *computed = as_first(own, set) ? first : stage.compute(p, &stage, own[set]);
+        struct tensor *mine = stage.adapt ? stage.adapt(p, &stage, own[set], computed) : computed;
+        first = set ? first : computed;
+        first_mine = set ? first_mine : mine;
+        y = choose(p, set, y, first_mine, mine);
+    }
+    return y;
 }
 
 void pass_choose(struct pass *p, const struct seam_set *set, int count)
@@ -57,35 +110,15 @@ struct pass pass_new(struct graph *g, const struct model *model, const struct se
     };
 }
 
-/* A frozen tensor, or the copy that an adapter trains instead. NULL (no bias) stays NULL. */
-static struct tensor *weight(struct pass *p, struct tensor *w)
-{
-    struct tensor *used = w;
-    for (int i = 0; i < p->adapters && w; i++)
-        if (p->seams[i]->weight)
-            used = p->seams[i]->weight(p->seams[i]->self, p, used);
-    return used;
-}
-
-static struct tensor *normed(struct pass *p, struct tensor *x, struct tensor *w, struct tensor *bias)
+static struct tensor *compute_norm(struct pass *p, const struct stage *stage, struct weights own)
 {
     const float eps = (float)p->model->config.norm_eps;
-    return p->model->config.shape.norm == RMSNORM ? rmsnorm(p->g, x, w, eps) : layernorm(p->g, x, w, bias, eps);
+    return p->model->config.shape.norm == RMSNORM ? rmsnorm(p->g, stage->x, own.w, eps) : layernorm(p->g, stage->x, own.w, own.bias, eps);
 }
 
 static struct tensor *norm(struct pass *p, struct tensor *x, struct tensor *w, struct tensor *bias)
 {
-    struct tensor *first_w = NULL, *first_bias = NULL, *first = NULL, *y = NULL;
-    for (int set = 0; set < sets(p); set++) {
-        enter(p, set);
-        struct tensor *own_w = weight(p, w), *own_bias = weight(p, bias);
-        struct tensor *mine = set && own_w == first_w && own_bias == first_bias ? first : normed(p, x, own_w, own_bias);
-        first_w = set ? first_w : own_w;
-        first_bias = set ? first_bias : own_bias;
-        first = set ? first : mine;
-        y = choose(p, set, set ? y : mine, first, mine);
-    }
-    return y;
+    return record_stage(p, (struct stage){ .w = w, .bias = bias, .x = x, .compute = compute_norm });
 }
 
 static struct tensor *block_norm(struct pass *p, int layer, int which, struct tensor *x)
@@ -106,65 +139,59 @@ static const struct seams *virtual_seams(struct pass *p)
     return found;
 }
 
-/* The rows that ids look up, and what adapters make of them. All tables are asked for before the first lookup: a tied table asked for later is the head. */
+static struct tensor *compute_lookup(struct pass *p, const struct stage *stage, struct weights own)
+{
+    return embed(p->g, p->ids, own.w, stage->x, NULL, 1, p->model->dtype);
+}
+
+static struct tensor *adapt_lookup(struct pass *p, const struct stage *stage, struct weights own, struct tensor *y)
+{
+    (void)stage, (void)own;
+    for (int i = 0; i < p->adapters; i++)
+        if (p->seams[i]->embed)
+            y = p->seams[i]->embed(p->seams[i]->self, p, y);
+    return y;
+}
+
+/* The rows that ids look up, and what adapters make of them. */
 static struct tensor *look_up(struct pass *p)
 {
     const struct seams *own = virtual_seams(p);
-    struct tensor *table[MOST_SETS], *first = NULL, *first_mine = NULL, *y = NULL;
     p->virtual_rows = own ? own->virtual_rows(own->self, p) : NULL;
-    for (int set = 0; set < sets(p); set++) {
-        enter(p, set);
-        table[set] = weight(p, p->model->embed);
-    }
-    for (int set = 0; set < sets(p); set++) {
-        enter(p, set);
-        struct tensor *rows = own && own->virtual_tokens ? p->virtual_rows : NULL, *h = first;
-        if (!h || table[set] != table[0])
-            h = embed(p->g, p->ids, table[set], rows, NULL, 1, p->model->dtype);
-        first = first ? first : h;
-        for (int i = 0; i < p->adapters; i++)
-            if (p->seams[i]->embed)
-                h = p->seams[i]->embed(p->seams[i]->self, p, h);
-        first_mine = set ? first_mine : h;
-        y = choose(p, set, set ? y : h, first_mine, h);
-    }
-    return y;
+    struct tensor *rows = own && own->virtual_tokens ? p->virtual_rows : NULL;
+    return record_stage(p, (struct stage){ .w = p->model->embed, .x = rows, .compute = compute_lookup, .adapt = adapt_lookup });
+}
+
+static struct tensor *compute_positions(struct pass *p, const struct stage *stage, struct weights own)
+{
+    return embed(p->g, p->positions, own.w, NULL, stage->onto, 1, p->model->dtype);
 }
 
 /* Learned positions are added to what was looked up. */
 static struct tensor *add_positions(struct pass *p, struct tensor *h)
 {
-    struct tensor *first_table = NULL, *first = NULL, *y = NULL;
-    for (int set = 0; set < sets(p); set++) {
-        enter(p, set);
-        struct tensor *table = weight(p, p->model->position_table);
-        struct tensor *mine = set && table == first_table ? first : embed(p->g, p->positions, table, NULL, h, 1, p->model->dtype);
-        first_table = set ? first_table : table;
-        first = set ? first : mine;
-        y = choose(p, set, set ? y : mine, first, mine);
-    }
+    return record_stage(p, (struct stage){ .w = p->model->position_table, .onto = h, .compute = compute_positions });
+}
+
+static struct tensor *compute_projection(struct pass *p, const struct stage *stage, struct weights own)
+{
+    return linear(p->g, stage->x, own.w, own.bias, stage->onto, 1);
+}
+
+static struct tensor *adapt_projection(struct pass *p, const struct stage *stage, struct weights own, struct tensor *y)
+{
+    const struct frozen frozen = { .site = stage->site, .w = own.w, .bias = own.bias, .x = stage->x, .onto = stage->onto, .y = y };
+    for (int i = 0; i < p->adapters; i++)
+        if (p->seams[i]->linear)
+            y = p->seams[i]->linear(p->seams[i]->self, p, &frozen, y);
     return y;
 }
 
 /* onto + x W^T + bias, and what adapters add at this site. */
 static struct tensor *project_site(struct pass *p, const struct site *site, struct tensor *w, struct tensor *bias, struct tensor *x, struct tensor *onto)
 {
-    struct frozen first = { 0 };
-    struct tensor *first_mine = NULL, *y = NULL;
-    for (int set = 0; set < sets(p); set++) {
-        enter(p, set);
-        struct frozen frozen = { .site = site, .w = weight(p, w), .bias = weight(p, bias), .x = x, .onto = onto };
-        const bool as_first = set && frozen.w == first.w && frozen.bias == first.bias;
-        frozen.y = as_first ? first.y : linear(p->g, x, frozen.w, frozen.bias, onto, 1);
-        first = set ? first : frozen;
-        struct tensor *mine = frozen.y;
-        for (int i = 0; i < p->adapters; i++)
-            if (p->seams[i]->linear)
-                mine = p->seams[i]->linear(p->seams[i]->self, p, &frozen, mine);
-        first_mine = set ? first_mine : mine;
-        y = choose(p, set, set ? y : mine, first_mine, mine);
-    }
-    return y;
+    return record_stage(p,
+                        (struct stage){ .w = w, .bias = bias, .x = x, .onto = onto, .site = site, .compute = compute_projection, .adapt = adapt_projection });
 }
 
 static struct tensor *project(struct pass *p, int layer, enum projection which, struct tensor *x, struct tensor *onto)
@@ -326,18 +353,16 @@ static void refuse_updates_of_the_head(struct pass *p, struct tensor *hidden)
 struct head_loss decoder_loss(struct pass *pass, struct tensor *hidden, struct tensor *labels, struct tensor *loss_weight)
 {
     struct pass left = behind(pass), *p = &left;
-    struct tensor *head[MOST_SETS], *bias[MOST_SETS];
+    struct weights own[MOST_SETS];
     struct head_loss first = { 0 }, loss = { 0 };
+    ask_for_weights(p, own, p->model->head, p->model->head_bias);
     for (int set = 0; set < sets(p); set++) {
         enter(p, set);
         refuse_updates_of_the_head(p, hidden);
-        head[set] = weight(p, p->model->head);
-        bias[set] = weight(p, p->model->head_bias);
-        const bool as_first = set && head[set] == head[0] && bias[set] == bias[0];
-        const struct head_loss mine = as_first ? first : head_loss(p->g, hidden, head[set], bias[set], labels, loss_weight);
+        const struct head_loss mine = as_first(own, set) ? first : head_loss(p->g, hidden, own[set].w, own[set].bias, labels, loss_weight);
         first = set ? first : mine;
-        loss = (struct head_loss){ first.loss, choose(p, set, set ? loss.row_loss : mine.row_loss, first.row_loss, mine.row_loss),
-                                   choose(p, set, set ? loss.greedy : mine.greedy, first.greedy, mine.greedy) };
+        loss = (struct head_loss){ first.loss, choose(p, set, loss.row_loss, first.row_loss, mine.row_loss),
+                                   choose(p, set, loss.greedy, first.greedy, mine.greedy) };
     }
     return loss;
 }
