@@ -46,8 +46,10 @@ static enum status encode_line(const struct tokenizer *tokenizer, struct arena *
     if (tokenizer_encode(tokenizer, arena, text, strlen(text), !o->no_special_tokens, &tokens, err) != OK)
         return place_failure(err, where);
     text_add_string(line, "{\"ids\": [");
-    for (int64_t i = 0; i < tokens.count; i++)
-        text_print(line, "%s%d", i ? ", " : "", tokens.token[i].id);
+    for (int64_t i = 0; i < tokens.count; i++) {
+        text_add_string(line, i ? ", " : "");
+        text_add_integer(line, tokens.token[i].id);
+    }
     text_add_string(line, "], \"tokens\": [");
     for (int64_t i = 0; i < tokens.count; i++) {
         const char *token = tokenizer_token(tokenizer, tokens.token[i].id);
@@ -79,8 +81,7 @@ static enum status decode_line(const struct tokenizer *tokenizer, struct arena *
 enum { LINES_AT_ONCE = 256 };
 
 struct converted {
-    json_t *json;
-    int64_t number; /* of its line */
+    struct json_record record;
     struct arena *arena;
     struct text line;
     enum status status;
@@ -89,21 +90,25 @@ struct converted {
 
 static void convert_one(struct converted *one, const struct tokenizer *tokenizer, const struct tokenize_options *o, line_converter *convert)
 {
-    const char *where = arena_print(one->arena, "%s:%lld", o->input, (long long)one->number);
+    const char *where = arena_print(one->arena, "%s:%lld", o->input, (long long)one->record.line);
+    json_t *json;
     one->line = text_new(one->arena);
-    one->status = json_is_object(one->json) ? convert(tokenizer, one->arena, one->json, where, o, &one->line, &one->err)
-                                            : fail_with(&one->err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
+    one->status = json_record_parse(&one->record, &json, &one->err);
+    if (one->status == OK)
+        one->status = json_is_object(json) ? convert(tokenizer, one->arena, json, where, o, &one->line, &one->err)
+                                           : fail_with(&one->err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
+    json_decref(json);
 }
 
-/* Reads the next lines and says how many: fewer than LINES_AT_ONCE where the file is over or, with *status, cannot be read on. */
+/* Finds the next lines and says how many: fewer than LINES_AT_ONCE where the file is over or, with *status, cannot be read on. */
 static int read_some(struct json_lines *lines, const struct cli *cli, struct converted *some, enum status *status, struct error *err)
 {
     int count = 0;
     while (count < LINES_AT_ONCE) {
         struct converted *one = &some[count];
         *one = (struct converted){ 0 };
-        *status = json_lines_next(lines, &one->json, &one->number, err);
-        if (*status != OK || !one->json)
+        *status = json_lines_find(lines, &one->record, err);
+        if (*status != OK || !one->record.bytes)
             break;
         one->arena = arena_create_like(cli->arena);
         count++;
@@ -132,7 +137,6 @@ static enum status convert_lines(struct cli *cli, const struct tokenizer *tokeni
                 *cli->err = some[i].err;
             if (status == OK)
                 output_write(out, some[i].line.bytes, some[i].line.length);
-            json_decref(some[i].json);
             arena_destroy(some[i].arena);
         }
         if (count < LINES_AT_ONCE)

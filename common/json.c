@@ -265,8 +265,8 @@ void text_add_json(struct text *text, const char *bytes, size_t length)
     text_add(text, "\"", 1);
     size_t plain = 0; /* where the bytes that need no change began */
     for (size_t i = 0; i < length;) {
-        uint32_t code;
-        int size = utf8_decode(bytes + i, length - i, &code);
+        uint32_t code = (unsigned char)bytes[i];
+        int size = code < 0x80 ? 1 : utf8_decode(bytes + i, length - i, &code);
         if (size > 0 && code >= ' ' && code != '"' && code != '\\') {
             i += (size_t)size;
             continue;

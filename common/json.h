@@ -31,6 +31,17 @@ bool json_lines_by_key(struct json_lines *lines);
 const char *json_lines_key(const struct json_lines *lines);
 /* *value is the next record, NULL at the end; the caller owns it. *line is its first line in the file (1-based). */
 enum status json_lines_next(struct json_lines *lines, json_t **value, int64_t *line, struct error *err) MUST_USE;
+/* The same in two steps, so that threads can share the parsing: the next record as it stands in the file (bytes NULL at the end), and its value. A record is
+ * good until the lines are closed. */
+struct json_record {
+    const char *bytes;
+    size_t size;
+    const char *path;     /* of the file */
+    int64_t line, column; /* where it begins, from 1 */
+    bool is_line;
+};
+enum status json_lines_find(struct json_lines *lines, struct json_record *record, struct error *err) MUST_USE;
+enum status json_record_parse(const struct json_record *record, json_t **value, struct error *err) MUST_USE;
 void json_lines_close(struct json_lines *lines); /* NULL is fine */
 
 /* Checked access to a member of an object. `where` names the object in errors. A missing or null member, or a NULL object, leaves *out

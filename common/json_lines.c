@@ -112,9 +112,9 @@ const char *json_lines_key(const struct json_lines *lines)
     return lines->key;
 }
 
-static enum status parse_piece(struct json_lines *lines, const char *begin, const char *end, json_t **value, struct error *err)
+static struct json_record record_of(const struct json_lines *lines, const char *begin, const char *end)
 {
-    return json_parse_at(begin, (size_t)(end - begin), lines->map.path, lines->line, begin - lines->line_begin + 1, value, err);
+    return (struct json_record){ begin, (size_t)(end - begin), lines->map.path, lines->line, begin - lines->line_begin + 1, lines->closing == 0 };
 }
 
 static enum status too_large(struct json_lines *lines, struct error *err)
@@ -129,7 +129,7 @@ static const char *record_limit(const struct json_lines *lines)
     return lines->end - lines->at > LARGEST_RECORD ? lines->at + LARGEST_RECORD : lines->end;
 }
 
-static enum status next_line(struct json_lines *lines, json_t **value, int64_t *line, struct error *err)
+static enum status next_line(struct json_lines *lines, struct json_record *record, struct error *err)
 {
     skip_blanks(lines);
     if (lines->at == lines->end)
@@ -138,11 +138,8 @@ static enum status next_line(struct json_lines *lines, json_t **value, int64_t *
     if (!end && limit < lines->end)
         return too_large(lines, err);
     lines->at = end ? end : lines->end;
-    *line = lines->line;
-    enum status status = parse_piece(lines, begin, lines->at, value, err);
-    /* A bracket alone on its line: a value written over several lines. */
-    bool spread = lines->at - begin == 1 || (lines->at - begin == 2 && begin[1] == '\r');
-    return status != OK && spread ? cure_with(err, "%s", lines_cure) : status;
+    *record = record_of(lines, begin, lines->at);
+    return OK;
 }
 
 /* One past a string whose opening quote stands at c; `end` if it is not closed. */
@@ -200,7 +197,8 @@ static enum status read_key(struct json_lines *lines, struct error *err)
     json_t *key;
     if (end == begin || end == limit)
         return array_error(lines, "a key in double quotes belongs here", err);
-    TRY(parse_piece(lines, begin, end, &key, err));
+    const struct json_record record = record_of(lines, begin, end);
+    TRY(json_record_parse(&record, &key, err));
     lines->key = arena_text(lines->arena, json_string_value(key), json_string_length(key));
     json_decref(key);
     lines->at = end;
@@ -212,7 +210,7 @@ static enum status read_key(struct json_lines *lines, struct error *err)
     return OK;
 }
 
-static enum status next_element(struct json_lines *lines, json_t **value, int64_t *line, struct error *err)
+static enum status next_element(struct json_lines *lines, struct json_record *record, struct error *err)
 {
     skip_blanks(lines);
     bool at_end = lines->at == lines->end, closes = !at_end && *lines->at == lines->closing;
@@ -237,19 +235,34 @@ static enum status next_element(struct json_lines *lines, json_t **value, int64_
     if (!end)
         return array_error(lines, "an element is nested more than 512 deep", err);
     lines->began = true;
-    *line = lines->line;
-    TRY(parse_piece(lines, begin, end, value, err));
+    *record = record_of(lines, begin, end);
     for (; lines->at < end; lines->at++)
         if (*lines->at == '\n')
             new_line(lines);
     return OK;
 }
 
+enum status json_lines_find(struct json_lines *lines, struct json_record *record, struct error *err)
+{
+    *record = (struct json_record){ .line = lines->line };
+    return lines->closing ? next_element(lines, record, err) : next_line(lines, record, err);
+}
+
+enum status json_record_parse(const struct json_record *record, json_t **value, struct error *err)
+{
+    const enum status status = json_parse_at(record->bytes, record->size, record->path, record->line, record->column, value, err);
+    /* A bracket alone on its line: a value written over several lines. */
+    const bool spread = record->is_line && (record->size == 1 || (record->size == 2 && record->bytes[1] == '\r'));
+    return status != OK && spread ? cure_with(err, "%s", lines_cure) : status;
+}
+
 enum status json_lines_next(struct json_lines *lines, json_t **value, int64_t *line, struct error *err)
 {
+    struct json_record record;
     *value = NULL;
-    *line = lines->line;
-    return lines->closing ? next_element(lines, value, line, err) : next_line(lines, value, line, err);
+    const enum status status = json_lines_find(lines, &record, err);
+    *line = record.line;
+    return status == OK && record.bytes ? json_record_parse(&record, value, err) : status;
 }
 
 void json_lines_close(struct json_lines *lines)

@@ -57,6 +57,20 @@ void text_print(struct text *text, const char *format, ...)
     text->length += (size_t)length;
 }
 
+/* Digit by digit: a list of ids has millions. */
+void text_add_integer(struct text *text, int64_t value)
+{
+    char digits[20];
+    size_t first = sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        digits[--first] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        digits[--first] = '-';
+    text_add(text, digits + first, sizeof digits - first);
+}
+
 void text_add_code(struct text *text, uint32_t code)
 {
     char bytes[4];
@@ -111,6 +125,11 @@ bool utf8_valid(const char *bytes, size_t length, size_t *bad)
 {
     uint32_t code;
     for (size_t i = 0; i < length;) {
+        uint64_t eight;
+        if (length - i >= sizeof eight && !(memcpy(&eight, bytes + i, sizeof eight), eight & 0x8080808080808080u)) { /* all ASCII */
+            i += sizeof eight;
+            continue;
+        }
         int size = utf8_decode(bytes + i, length - i, &code);
         if (size == 0) {
             if (bad)

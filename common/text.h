@@ -17,6 +17,7 @@ struct text text_new(struct arena *arena);
 void text_add(struct text *text, const char *bytes, size_t length);
 void text_add_string(struct text *text, const char *string);
 void text_print(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add_integer(struct text *text, int64_t value);
 /* Appends one code point as UTF-8 (0 <= code <= 0x10FFFF). */
 void text_add_code(struct text *text, uint32_t code);
 /* Empties it, keeping the storage. */

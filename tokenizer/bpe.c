@@ -1,8 +1,6 @@
 /* The merging. */
 #include "tokenizer/bpe_model.h"
 
-#include <string.h>
-
 struct symbol {
     int32_t id; /* -1: merged into its left neighbour */
     int32_t before, after;
@@ -186,6 +184,20 @@ static enum status add_characters(struct work *work, const char *piece, uint32_t
     return OK;
 }
 
+/* A word ends where no merge of the vocabulary joins what ends there and what begins there: the two sides then never meet, in whatever order they merge. For
+ * Llama, whose pieces are whole texts, that is in front of nearly every space. */
+static uint32_t word_end(const void *state, const char *bytes, uint32_t begin, uint32_t end)
+{
+    const struct work *work = state;
+    for (uint32_t at = begin + 1; at < end; at++) {
+        const int first = bpe_first(bytes + at, end - at);
+        const unsigned char last = (unsigned char)bytes[at - 1];
+        if (first >= 0 && !(work->bpe->joined[first][last / 64] >> last % 64 & 1))
+            return at;
+    }
+    return end;
+}
+
 static enum status encode(void *state, const char *bytes, struct piece piece, struct parts *parts, struct error *err)
 {
     struct work *work = state;
@@ -215,4 +227,4 @@ static void *begin(const struct model *model, struct arena *scratch)
     return work;
 }
 
-const struct model_kind model_bpe = { .type = "BPE", .read = bpe_read, .begin = begin, .encode = encode };
+const struct model_kind model_bpe = { .type = "BPE", .read = bpe_read, .begin = begin, .word_end = word_end, .encode = encode };

@@ -4,6 +4,8 @@
 
 #include "tokenizer/bpe.h"
 
+#include <string.h>
+
 #define NO_PAIR UINT64_MAX
 
 struct merge {
@@ -12,14 +14,18 @@ struct merge {
     int32_t id;    /* of the token it makes */
 };
 
+/* The first bytes that a word may begin with: ASCII and, as 0x80, SentencePiece's mark of a space. */
+enum { SPACE_MARK = 0x80, FIRST_BYTES };
+
 struct bpe {
     struct vocabulary vocabulary;
     struct merge *merge; /* open addressing */
     uint32_t merge_mask;
-    int32_t byte[256];        /* ids of <0x00> ... <0xFF>, -1 where missing */
-    int32_t character[0x800]; /* ids of the characters of one and two bytes, -1 where missing */
-    const char *unknown_text; /* NULL: unknown characters are left out */
-    int32_t unknown;          /* its id, -1 if the vocabulary lacks it */
+    int32_t byte[256];               /* ids of <0x00> ... <0xFF>, -1 where missing */
+    int32_t character[0x800];        /* ids of the characters of one and two bytes, -1 where missing */
+    uint64_t joined[FIRST_BYTES][4]; /* bit b: some merge may reach across, between a character whose last byte is b and this one */
+    const char *unknown_text;        /* NULL: unknown characters are left out */
+    int32_t unknown;                 /* its id, -1 if the vocabulary lacks it */
     const char *prefix, *suffix;
     uint32_t prefix_length, suffix_length;
     bool fuse_unknown, byte_fallback, ignore_merges;
@@ -34,6 +40,15 @@ static inline uint32_t merge_slot(const struct bpe *bpe, uint64_t pair)
 {
     uint64_t mixed = pair * 0x9E3779B97F4A7C15u;
     return (uint32_t)(mixed >> 32 ^ mixed >> 13) & bpe->merge_mask;
+}
+
+/* The row of `joined` for the character at bytes[0..length), -1: it never begins a word. */
+static inline int bpe_first(const char *bytes, uint32_t length)
+{
+    const unsigned char byte = (unsigned char)bytes[0];
+    if (byte < 0x80)
+        return byte;
+    return byte == 0xE2 && length >= 3 && memcmp(bytes + 1, "\x96\x81", 2) == 0 ? SPACE_MARK : -1;
 }
 
 /* model_bpe's reader (see model.h). */

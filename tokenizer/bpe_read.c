@@ -157,6 +157,40 @@ static void build_table(struct bpe *bpe, struct arena *arena, const struct merge
     }
 }
 
+/* What a merge says of the table: the character behind may belong to a token that reaches across. */
+static void join(struct bpe *bpe, const struct entry *left, const struct entry *right)
+{
+    const int first = bpe_first(right->bytes, right->length);
+    const unsigned char last = (unsigned char)left->bytes[left->length - 1];
+    if (first >= 0)
+        bpe->joined[first][last / 64] |= (uint64_t)1 << last % 64;
+}
+
+/* Which characters may begin a word (word_end() in bpe.c). One that is no token by itself may not: what becomes of it depends on its neighbours. Where unknown
+ * characters are left out, only ASCII that is known may stand before the border, for what is left out separates nothing. There are no borders at all where
+ * pieces are looked up whole or their first and last characters are spelled otherwise, nor where a token merges whose text is not what it stands for. */
+static void set_borders(struct bpe *bpe, const struct merges *merges)
+{
+    bool *other = NEW_ARRAY(merges->arena, bpe->vocabulary.size + 1, bool);
+    bool whole = bpe->ignore_merges || bpe->prefix_length > 0 || bpe->suffix_length > 0;
+    for (size_t i = 0; i < COUNT(bpe->byte); i++)
+        other[bpe->byte[i] + 1] = true;
+    other[bpe->unknown + 1] = true;
+    for (size_t i = 0; i < merges->count && !whole; i++) {
+        const struct entry *left = vocabulary_at(&bpe->vocabulary, (int64_t)(merges->merge[i].pair >> 32));
+        const struct entry *right = vocabulary_at(&bpe->vocabulary, (int64_t)(merges->merge[i].pair & UINT32_MAX));
+        whole = other[left->id + 1] || other[right->id + 1] || left->length == 0 || right->length == 0;
+        if (!whole)
+            join(bpe, left, right);
+    }
+    for (int first = 0; first < FIRST_BYTES; first++) {
+        const int32_t id = first < SPACE_MARK ? bpe->character[first] : vocabulary_find(&bpe->vocabulary, "\xE2\x96\x81", 3);
+        for (int last = 0; last < 256; last++)
+            if (whole || id < 0 || (!bpe->unknown_text && (last >= 0x80 || bpe->character[last] < 0)))
+                bpe->joined[first][last / 64] |= (uint64_t)1 << last % 64;
+    }
+}
+
 enum status bpe_read(struct model *model, struct arena *arena, const char *path, const json_t *json, struct slice vocab, struct slice merges, struct error *err)
 {
     struct bpe *bpe = NEW(arena, struct bpe);
@@ -168,8 +202,10 @@ enum status bpe_read(struct model *model, struct arena *arena, const char *path,
     set_tables(bpe);
     struct merges list = { .arena = arena_create_like(arena) };
     enum status status = read_merges(bpe, &list, path, merges, err);
-    if (status == OK)
+    if (status == OK) {
         build_table(bpe, arena, &list);
+        set_borders(bpe, &list);
+    }
     arena_destroy(list.arena);
     model->state = bpe;
     model->vocabulary = &bpe->vocabulary;

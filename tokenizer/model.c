@@ -2,12 +2,11 @@
 #include "tokenizer/model.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/unigram.h"
+#include "tokenizer/words.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { LONGEST_REMEMBERED = 64, MOST_REMEMBERED = 1 << 15 };
 
 static const struct model_kind *const kind[] = { &model_bpe, &model_unigram };
 
@@ -74,61 +73,32 @@ void parts_add(struct parts *parts, struct part part)
     parts->part[parts->count++] = part;
 }
 
-struct remembered {
-    uint32_t begin, length; /* of the word, in the passage; length 0: free */
-    size_t first;           /* part */
-    uint32_t count;
-};
-
-struct memory {
-    struct remembered *word;
-    uint32_t mask;
-};
-
-/* Takes the parts of an equal word seen before; false: encode it, and remember in *place (NULL: too long) where its parts will be. */
-static bool recall(struct memory *memory, const char *bytes, struct piece piece, struct parts *parts, struct remembered **place)
+static enum status encode_word(const struct model *model, void *work, struct words *words, const char *bytes, struct piece word, struct parts *parts,
+                               struct error *err)
 {
-    uint32_t length = piece.end - piece.begin;
-    *place = NULL;
-    if (length > LONGEST_REMEMBERED)
-        return false;
-    struct remembered *word = &memory->word[hash_text(bytes + piece.begin, length) & memory->mask];
-    if (word->length != length || memcmp(bytes + word->begin, bytes + piece.begin, length) != 0) {
-        *place = word;
-        return false;
-    }
-    for (uint32_t i = 0; i < word->count; i++) {
-        struct part part = parts->part[word->first + i];
-        part.begin += piece.begin - word->begin;
-        part.end += piece.begin - word->begin;
-        parts_add(parts, part);
-    }
-    word->first = parts->count - word->count; /* the newer copy is the one in the processor's cache, and may be as good as any */
-    word->begin = piece.begin;
-    return true;
+    const char *text = bytes + word.begin;
+    const uint32_t length = word.end - word.begin;
+    if (words_recall(words, text, length, word.begin, parts))
+        return OK;
+    const size_t first = parts->count;
+    TRY(model->kind->encode(work, bytes, word, parts, err));
+    words_keep(words, text, length, word.begin, parts, parts->count - first);
+    return OK;
 }
 
-enum status model_encode(const struct model *model, struct arena *scratch, const struct passage *passage, struct parts *parts, struct error *err)
+enum status model_encode(const struct model *model, struct words *words, struct arena *scratch, const struct passage *passage, struct parts *parts,
+                         struct error *err)
 {
-    struct memory memory = { .mask = 63 };
-    while (memory.mask + 1 < MOST_REMEMBERED && memory.mask + 1 < passage->count)
-        memory.mask = 2 * memory.mask + 1;
-    memory.word = NEW_ARRAY(scratch, memory.mask + 1, struct remembered);
     parts->arena = scratch;
     void *work = model->kind->begin(model, scratch);
     for (uint32_t i = 0; i < passage->count; i++) {
-        struct piece piece = passage->piece[i];
-        struct remembered *place;
-        if (piece.id >= 0) {
+        const struct piece piece = passage->piece[i];
+        if (piece.id >= 0)
             parts_add(parts, (struct part){ piece.id, i, i });
-            continue;
+        for (struct piece word = piece; piece.id < 0 && word.begin < piece.end; word.begin = word.end) {
+            word.end = model->kind->word_end ? model->kind->word_end(work, passage->bytes, word.begin, piece.end) : piece.end;
+            TRY(encode_word(model, work, words, passage->bytes, word, parts, err));
         }
-        if (recall(&memory, passage->bytes, piece, parts, &place))
-            continue;
-        size_t first = parts->count;
-        TRY(model->kind->encode(work, passage->bytes, piece, parts, err));
-        if (place)
-            *place = (struct remembered){ piece.begin, piece.end - piece.begin, first, (uint32_t)(parts->count - first) };
     }
     return OK;
 }

@@ -7,6 +7,7 @@
 #include "tokenizer/postprocess.h"
 #include "tokenizer/slow.h"
 #include "tokenizer/special.h"
+#include "tokenizer/words.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct tokenizer {
     struct added added;
     struct template template;
     struct decoder decoder;
+    struct word_pool *pool;
     struct special_ids special;
     int64_t size;
     char hash[65];
@@ -118,6 +120,7 @@ enum status tokenizer_open(struct tokenizer **out, struct arena *arena, const ch
     const char *old = is_folder ? slow_file(arena, path) : slow_is_file(path) ? file : NULL;
     *out = NULL;
     tokenizer->arena = arena;
+    tokenizer->pool = word_pool_new(arena);
     enum status status = old && !(is_folder && file_exists(file)) ? read_slow(tokenizer, scratch, old, err) : read_file(tokenizer, scratch, file, err);
     if (status == OK)
         status = special_ids_read(&tokenizer->special, tokenizer, arena, is_folder ? path : path_folder(arena, path), err);
@@ -131,8 +134,10 @@ enum status tokenizer_open(struct tokenizer **out, struct arena *arena, const ch
 
 void tokenizer_close(struct tokenizer *tokenizer)
 {
-    if (tokenizer)
-        patterns_free(&tokenizer->patterns);
+    if (!tokenizer)
+        return;
+    patterns_free(&tokenizer->patterns);
+    word_pool_close(tokenizer->pool);
 }
 
 /* The parts of the text and what the template puts around them. */
@@ -170,7 +175,10 @@ static enum status encode(const struct tokenizer *tokenizer, struct arena *arena
     TRY(stages_run(&tokenizer->normalizer, &passages, err));
     added_cut(&tokenizer->added, tokenizer->added.normalized, &passages);
     TRY(stages_run(&tokenizer->pretokenizer, &passages, err));
-    TRY(model_encode(&tokenizer->model, scratch, passages.now, &parts, err));
+    struct words *words = words_take(tokenizer->pool);
+    enum status status = model_encode(&tokenizer->model, words, scratch, passages.now, &parts, err);
+    words_give_back(words);
+    TRY(status);
     write_tokens(tokenizer, arena, passages.now, &parts, length, special, out);
     return OK;
 }

@@ -1,0 +1,95 @@
+/* Direct mapping: the hash says the slot, and a slot holds the word that was met last. */
+#include "tokenizer/words.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { SLOTS = 1 << 14, LONGEST_WORD = 32, MOST_PARTS = 5, MOST_AT_ONCE = 64 };
+
+struct slot {
+    uint8_t length, count;                      /* length 0: free */
+    uint8_t begin[MOST_PARTS], end[MOST_PARTS]; /* of the word's bytes: parts may overlap, and bytes may belong to none */
+    int32_t id[MOST_PARTS];
+    char bytes[LONGEST_WORD];
+};
+_Static_assert(sizeof(struct slot) == 64, "a slot is one line of the processor's cache");
+
+struct words {
+    atomic_flag taken;
+    struct arena *arena;
+    struct slot *slot;
+};
+
+struct word_pool {
+    struct arena *arena;
+    struct words words[MOST_AT_ONCE];
+};
+
+struct word_pool *word_pool_new(struct arena *arena)
+{
+    struct word_pool *pool = NEW(arena, struct word_pool);
+    pool->arena = arena;
+    for (int i = 0; i < MOST_AT_ONCE; i++)
+        atomic_flag_clear(&pool->words[i].taken);
+    return pool;
+}
+
+void word_pool_close(struct word_pool *pool)
+{
+    for (int i = 0; pool && i < MOST_AT_ONCE; i++)
+        arena_destroy(pool->words[i].arena);
+}
+
+struct words *words_take(struct word_pool *pool)
+{
+    for (int i = 0; i < MOST_AT_ONCE; i++) {
+        struct words *words = &pool->words[i];
+        if (atomic_flag_test_and_set_explicit(&words->taken, memory_order_acquire))
+            continue;
+        if (!words->slot) {
+            words->arena = arena_create_like(pool->arena);
+            words->slot = NEW_ARRAY(words->arena, SLOTS, struct slot);
+        }
+        return words;
+    }
+    return NULL;
+}
+
+void words_give_back(struct words *words)
+{
+    if (words)
+        atomic_flag_clear_explicit(&words->taken, memory_order_release);
+}
+
+static struct slot *slot_of(const struct words *words, const char *word, uint32_t length)
+{
+    return &words->slot[hash_text(word, length) % SLOTS];
+}
+
+bool words_recall(const struct words *words, const char *word, uint32_t length, uint32_t begin, struct parts *parts)
+{
+    if (!words || length > LONGEST_WORD)
+        return false;
+    const struct slot *slot = slot_of(words, word, length);
+    if (slot->length != length || memcmp(slot->bytes, word, length) != 0)
+        return false;
+    for (int i = 0; i < slot->count; i++)
+        parts_add(parts, (struct part){ slot->id[i], begin + slot->begin[i], begin + slot->end[i] });
+    return true;
+}
+
+void words_keep(struct words *words, const char *word, uint32_t length, uint32_t begin, const struct parts *parts, size_t count)
+{
+    if (!words || length > LONGEST_WORD || count > MOST_PARTS)
+        return;
+    struct slot *slot = slot_of(words, word, length);
+    slot->length = (uint8_t)length;
+    slot->count = (uint8_t)count;
+    memcpy(slot->bytes, word, length);
+    const struct part *part = count ? parts->part + (parts->count - count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        slot->id[i] = part[i].id;
+        slot->begin[i] = (uint8_t)(part[i].begin - begin);
+        slot->end[i] = (uint8_t)(part[i].end - begin);
+    }
+}
