@@ -12,12 +12,9 @@ static bool stands_for_itself(uint32_t byte)
 
 uint32_t stand_in(unsigned char byte)
 {
-    uint32_t others = 0;
     if (stands_for_itself(byte))
         return byte;
-    for (uint32_t i = 0; i < byte; i++)
-        others += !stands_for_itself(i);
-    return 0x100 + others;
+    return byte < 33 ? 0x100u + byte : byte < 173 ? 0x121u + byte - 127 : 0x143u;
 }
 
 int stand_in_byte(uint32_t code)
@@ -33,26 +30,37 @@ int stand_in_byte(uint32_t code)
     return (int)(code - 0x121 + 127);
 }
 
+/* Behind the printable ASCII that begins at `at`. */
+static uint32_t after_plain(const struct passage *now, uint32_t at, uint32_t end)
+{
+    while (at < end && (unsigned char)now->bytes[at] < 0x80 && stands_for_itself((unsigned char)now->bytes[at]))
+        at++;
+    return at;
+}
+
+/* The stand-ins of the character at `at`; returns where it ends. */
+static uint32_t show_character(struct passages *passages, uint32_t at, uint32_t end)
+{
+    const struct passage *now = passages->now;
+    char out[8];
+    uint32_t stop = at, length = 0;
+    do
+        length += (uint32_t)utf8_encode(stand_in((unsigned char)now->bytes[stop++]), out + length);
+    while (stop < end && ((unsigned char)now->bytes[stop] & 0xC0) == 0x80 && stop < at + 4);
+    passages_put(passages, out, length, passage_span(now, at, stop));
+    return stop;
+}
+
 static void run_bytes(struct passages *passages)
 {
     const struct passage *now = passages->now;
-    char shown[256][4];
-    uint32_t size[256];
-    for (int byte = 0; byte < 256; byte++)
-        size[byte] = (uint32_t)utf8_encode(stand_in((unsigned char)byte), shown[byte]);
     for (uint32_t i = 0; i < now->count; i++) {
         struct piece piece = now->piece[i];
         uint32_t begin = passages->next->length;
         for (uint32_t at = piece.begin; piece.id < 0 && at < piece.end;) {
-            char out[8];
-            uint32_t stop = at, length = 0;
-            do {
-                unsigned char byte = (unsigned char)now->bytes[stop++];
-                memcpy(out + length, shown[byte], size[byte]);
-                length += size[byte];
-            } while (stop < piece.end && ((unsigned char)now->bytes[stop] & 0xC0) == 0x80 && stop < at + 4);
-            passages_put(passages, out, length, passage_span(now, at, stop));
-            at = stop;
+            const uint32_t stop = after_plain(now, at, piece.end);
+            passages_keep(passages, at, stop);
+            at = stop < piece.end ? show_character(passages, stop, piece.end) : stop;
         }
         if (piece.id < 0)
             piece = (struct piece){ begin, passages->next->length, -1, { 0, 0 } };

@@ -24,9 +24,23 @@ struct tokenizer {
     struct decoder decoder;
     struct word_pool *pool;
     struct special_ids special;
+    struct entry *token; /* by id, so that one look finds it; bytes NULL: none */
     int64_t size;
     char hash[65];
 };
+
+/* An added token comes before the model's of its id. */
+static void gather_tokens(struct tokenizer *tokenizer)
+{
+    const struct vocabulary *of[2] = { tokenizer->model.vocabulary, &tokenizer->added.vocabulary };
+    tokenizer->token = NEW_ARRAY(tokenizer->arena, tokenizer->size, struct entry);
+    for (int v = 0; v < 2; v++)
+        for (int64_t id = 0; id < of[v]->size; id++) {
+            const struct entry *entry = vocabulary_at(of[v], id);
+            if (entry)
+                tokenizer->token[id] = *entry;
+        }
+}
 
 static enum status read_components(struct tokenizer *tokenizer, const char *path, const json_t *json, struct slice vocab, struct slice merges,
                                    struct error *err)
@@ -46,6 +60,7 @@ static enum status read_components(struct tokenizer *tokenizer, const char *path
     const struct vocabulary *model = tokenizer->model.vocabulary;
     TRY(added_read(&tokenizer->added, arena, path, json_object_get(json, "added_tokens"), model, &tokenizer->normalizer, err));
     tokenizer->size = model->size > tokenizer->added.vocabulary.size ? model->size : tokenizer->added.vocabulary.size;
+    gather_tokens(tokenizer);
     TRY(postprocessor_read(&tokenizer->template, arena, path, json_object_get(json, "post_processor"), tokenizer->size, err));
     return decoder_read(&tokenizer->decoder, arena, path, json_object_get(json, "decoder"), &tokenizer->patterns, err);
 }
@@ -198,11 +213,10 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, struct arena *ar
     return status;
 }
 
-/* The token of an id: an added one before the model's. NULL: none. */
+/* The token of an id, NULL: none. */
 static const struct entry *entry_of(const struct tokenizer *tokenizer, int64_t id)
 {
-    const struct entry *entry = vocabulary_at(&tokenizer->added.vocabulary, id);
-    return entry ? entry : vocabulary_at(tokenizer->model.vocabulary, id);
+    return id >= 0 && id < tokenizer->size && tokenizer->token[id].bytes ? &tokenizer->token[id] : NULL;
 }
 
 struct token_stream {

@@ -1,10 +1,10 @@
-/* Direct mapping: the hash says the slot, and a slot holds the word that was met last. */
+/* The hash says the row, and a row holds the two words that were met last. */
 #include "tokenizer/words.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
-enum { SLOTS = 1 << 14, LONGEST_WORD = 32, MOST_PARTS = 5, MOST_AT_ONCE = 64 };
+enum { ROWS = 1 << 14, LONGEST_WORD = 32, MOST_PARTS = 5, MOST_AT_ONCE = 64 };
 
 struct slot {
     uint8_t length, count;                      /* length 0: free */
@@ -14,10 +14,14 @@ struct slot {
 };
 _Static_assert(sizeof(struct slot) == 64, "a slot is one line of the processor's cache");
 
+struct row {
+    struct slot slot[2]; /* the later one first */
+};
+
 struct words {
     atomic_flag taken;
     struct arena *arena;
-    struct slot *slot;
+    struct row *row;
 };
 
 struct word_pool {
@@ -46,9 +50,9 @@ struct words *words_take(struct word_pool *pool)
         struct words *words = &pool->words[i];
         if (atomic_flag_test_and_set_explicit(&words->taken, memory_order_acquire))
             continue;
-        if (!words->slot) {
+        if (!words->row) {
             words->arena = arena_create_like(pool->arena);
-            words->slot = NEW_ARRAY(words->arena, SLOTS, struct slot);
+            words->row = NEW_ARRAY(words->arena, ROWS, struct row);
         }
         return words;
     }
@@ -61,17 +65,19 @@ void words_give_back(struct words *words)
         atomic_flag_clear_explicit(&words->taken, memory_order_release);
 }
 
-static struct slot *slot_of(const struct words *words, const char *word, uint32_t length)
+static struct row *row_of(const struct words *words, const char *word, uint32_t length)
 {
-    return &words->slot[hash_text(word, length) % SLOTS];
+    return &words->row[hash_text(word, length) % ROWS];
 }
 
 bool words_recall(const struct words *words, const char *word, uint32_t length, uint32_t begin, struct parts *parts)
 {
     if (!words || length > LONGEST_WORD)
         return false;
-    const struct slot *slot = slot_of(words, word, length);
-    if (slot->length != length || memcmp(slot->bytes, word, length) != 0)
+    const struct slot *slot = row_of(words, word, length)->slot, *end = slot + 2;
+    while (slot < end && (slot->length != length || memcmp(slot->bytes, word, length) != 0))
+        slot++;
+    if (slot == end)
         return false;
     for (int i = 0; i < slot->count; i++)
         parts_add(parts, (struct part){ slot->id[i], begin + slot->begin[i], begin + slot->end[i] });
@@ -82,14 +88,15 @@ void words_keep(struct words *words, const char *word, uint32_t length, uint32_t
 {
     if (!words || length > LONGEST_WORD || count > MOST_PARTS)
         return;
-    struct slot *slot = slot_of(words, word, length);
-    slot->length = (uint8_t)length;
-    slot->count = (uint8_t)count;
-    memcpy(slot->bytes, word, length);
-    const struct part *part = count ? parts->part + (parts->count - count) : NULL;
+    struct row *row = row_of(words, word, length);
+    struct slot slot = { .length = (uint8_t)length, .count = (uint8_t)count };
+    memcpy(slot.bytes, word, length);
     for (size_t i = 0; i < count; i++) {
-        slot->id[i] = part[i].id;
-        slot->begin[i] = (uint8_t)(part[i].begin - begin);
-        slot->end[i] = (uint8_t)(part[i].end - begin);
+        const struct part part = parts->part[parts->count - count + i];
+        slot.id[i] = part.id;
+        slot.begin[i] = (uint8_t)(part.begin - begin);
+        slot.end[i] = (uint8_t)(part.end - begin);
     }
+    row->slot[1] = row->slot[0];
+    row->slot[0] = slot;
 }
