@@ -210,7 +210,7 @@ enum status adapter_save(const struct adapter *adapter, struct arena *arena, con
     if (status == OK)
         status = peft_card_write(adapter, scratch, model, folder, &file[CARD], err);
     if (status == OK && adapter->encodes)
-        status = peft_trainable_write(adapter, scratch, folder, &file[TRAINABLE], err);
+        status = peft_trainable_write(adapter, scratch, model, folder, &file[TRAINABLE], err);
     if (status == OK)
         status = output_commit_all(file, files);
     for (int i = 0; i < FILES; i++)

@@ -23,6 +23,8 @@ struct adapter {
     bool encodes;          /* set by attach: the parameters are an encoder's, and PEFT's file holds what it makes of them (seams.virtual_rows) */
 };
 
+enum { MOST_ALONG = 2 };
+
 struct adapter_kind {
     const char *peft_type; /* "LORA" */
     const struct setting *setting;
@@ -46,8 +48,8 @@ struct adapter_kind {
     enum status (*fold_check)(const struct adapter *adapter, const struct model *model, struct error *err);
     /* What PEFT's file holds for a parameter: the parameter, or a tensor in the arena with values for reading. NULL: every parameter as it is. */
     struct tensor *(*stored)(const struct adapter *adapter, struct arena *arena, struct tensor *parameter);
-    /* A frozen tensor that PEFT stores along with the parameters, and its key; NULL: none. */
-    const struct tensor *(*along)(const struct adapter *adapter, struct arena *arena, const char **key);
+    /* The frozen tensors that PEFT stores along with the parameters, by number, and their keys; NULL: no more. */
+    const struct tensor *(*along)(const struct adapter *adapter, struct arena *arena, const struct model *model, int number, const char **key);
     /* Whether two settings structs say the same in this row although they print differently. NULL: never. */
     bool (*agree)(struct arena *arena, const struct model *model, const struct setting *row, const void *a, const void *b);
 };
@@ -77,7 +79,7 @@ enum status adapter_load(struct adapter **adapter, struct arena *arena, const ch
 enum status adapter_save(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err) MUST_USE;
 /* What stands in PEFT's file for an adapter that encodes: [P, cols] f32 in the arena. Errors: NO_MEMORY, kernel errors. */
 enum status adapter_encode(const struct adapter *adapter, struct arena *arena, const struct model *model, struct tensor *encoded, struct error *err) MUST_USE;
-/* Whether these can be attached at once: BAD_OPTION naming two that both put rows of their own in front of sequences. */
+/* Whether these can be attached at once: BAD_OPTION naming two that both put rows of their own in front of sequences, or both add to the head's output. */
 enum status adapters_check(struct adapter *const *adapter, int count, struct error *err) MUST_USE;
 void adapter_release(struct adapter *adapter); /* device memory; NULL is fine */
 /* The resolved settings as YAML lines, for the saved configuration. */

@@ -36,16 +36,24 @@ enum status adapter_encode(const struct adapter *adapter, struct arena *arena, c
     return status;
 }
 
+/* What one adapter of a walk can do: two would be in each other's way. */
+static enum status refuse_two(const struct adapter *one, const struct adapter *other, const char *what, struct error *err)
+{
+    return fail_with(err, BAD_OPTION, "--adapter: %s (%s) and %s (%s) both %s", "attach one of them", one->init_from, one->kind->peft_type, other->init_from,
+                     other->kind->peft_type, what);
+}
+
 enum status adapters_check(struct adapter *const *adapter, int count, struct error *err)
 {
-    const struct adapter *found = NULL;
+    const struct adapter *in_front = NULL, *at_head = NULL;
     for (int i = 0; i < count; i++) {
-        if (!adapter[i]->seams.virtual_rows)
-            continue;
-        if (found)
-            return fail_with(err, BAD_OPTION, "--adapter: %s (%s) and %s (%s) both put rows in front of every sequence", "attach one of them", found->init_from,
-                             found->kind->peft_type, adapter[i]->init_from, adapter[i]->kind->peft_type);
-        found = adapter[i];
+        const struct seams *seams = &adapter[i]->seams;
+        if (seams->virtual_rows && in_front)
+            return refuse_two(in_front, adapter[i], "put rows in front of every sequence", err);
+        if (seams->head && at_head)
+            return refuse_two(at_head, adapter[i], "add to the output of the head", err);
+        in_front = seams->virtual_rows ? adapter[i] : in_front;
+        at_head = seams->head ? adapter[i] : at_head;
     }
     return OK;
 }

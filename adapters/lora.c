@@ -160,6 +160,31 @@ static enum status add_modules(struct adapter *adapter, struct lora *lora, struc
     return OK;
 }
 
+static const struct lora_module *head_module(const struct lora *lora, const struct model *model)
+{
+    return lora->by_place[lora_place(&model->config, &model->head_site)];
+}
+
+/* What a LoRA on the head is not: its product is fused with the loss, so all that is added there is s (x A^T) B^T. */
+static enum status check_head(const struct lora *lora, const struct lora_settings *set, const struct model *model, struct error *err)
+{
+    const struct {
+        bool given;
+        const char *name, *value;
+    } others[] = { { set->use_dora, "use_dora", "true" },
+                   { set->lora_bias, "lora_bias", "true" },
+                   { set->start.kind == START_PISSA, "init_lora_weights", "pissa" } };
+    const char *module = model->head_site.module;
+    for (size_t i = 0; i < COUNT(others) && head_module(lora, model); i++)
+        if (others[i].given)
+            return fail_with(err, BAD_CONFIG, "adapter.%s: %s, but %s is targeted, the head", "leave the setting out, or the head out of target_modules",
+                             others[i].name, others[i].value, module);
+    for (int i = 0; i < lora->tokens.count && head_module(lora, model); i++)
+        if (lora->tokens.rows[i].head)
+            return fail_with(err, BAD_CONFIG, "%s: %s is targeted too", "keep one of the two", set->tokens.where, module);
+    return OK;
+}
+
 /* Adds a copy of one frozen tensor if modules_to_save or bias wants it. `name` is its name in the live model. */
 static void copy_if_wanted(struct adapter *adapter, struct lora *lora, struct arena *arena, const struct tensor *frozen, const char *name, bool head)
 {
@@ -216,12 +241,15 @@ static enum status attach(struct adapter *adapter, struct arena *arena, const st
     TRY(add_modules(adapter, lora, arena, model, err));
     add_copies(adapter, lora, arena, model);
     TRY(tokens_attach(&lora->tokens, arena, adapter->parameters, model, &set->tokens, &set->rules.save, err));
+    TRY(check_head(lora, set, model, err));
     for (int i = 0; i < lora->copies.count; i++)
         if (model_is_transposed(model, lora->copies.copy[i].frozen))
             return fail_with(err, BAD_CONFIG, "adapter.modules_to_save: %s is stored as [in, out] in files of %s, and graft trains no copy of such layers",
                              "put a LoRA on it instead: target_modules", lora->copies.copy[i].frozen->name, model->config.model_type);
     adapter->state = lora;
     adapter->seams = (struct seams){ .self = lora, .linear = lora_linear_seam, .embed = lora_embed_seam, .weight = lora_weight_seam };
+    if (head_module(lora, model))
+        adapter->seams.head = lora_head_seam;
     return OK;
 }
 

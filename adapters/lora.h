@@ -49,13 +49,14 @@ struct stored_factors lora_stored_factors(const struct lora_settings *set);
 
 /* The seams (lora_walk.c). */
 struct tensor *lora_linear_seam(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y);
+struct low_rank lora_head_seam(void *self, struct pass *p, struct tensor *hidden); /* only where the head is targeted */
 struct tensor *lora_embed_seam(void *self, struct pass *p, struct tensor *h);
 struct tensor *lora_weight_seam(void *self, struct pass *p, struct tensor *w);
 
 /* Members of struct adapter_kind (lora_files.c). */
 enum status lora_describe(const struct adapter *adapter, const struct model *model, json_t *json, struct error *err);
 bool lora_is_vector(const struct adapter *adapter, const struct tensor *parameter);
-const struct tensor *lora_along(const struct adapter *adapter, struct arena *arena, const char **key);
+const struct tensor *lora_along(const struct adapter *adapter, struct arena *arena, const struct model *model, int number, const char **key);
 const char *lora_rename(const struct adapter *adapter, struct arena *arena, const char *key);
 struct tensor *lora_stored(const struct adapter *adapter, struct arena *arena, struct tensor *parameter);
 

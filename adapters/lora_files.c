@@ -107,19 +107,34 @@ bool lora_is_vector(const struct adapter *adapter, const struct tensor *paramete
     return parameter->rows == 1 && copies_hold(&lora->copies, parameter);
 }
 
-/* The frozen embedding goes along where it is targeted by its short name or by an expression: readers that resized it find the table that B and A belong to.
- * Source: peft 0.21 utils/save_and_load.py (embedding_is_targeted). */
-const struct tensor *lora_along(const struct adapter *adapter, struct arena *arena, const char **key)
+/* Names by which PEFT knows embeddings and heads. */
+static bool is_known_end(const char *name)
 {
+    return strcmp(name, "embed_tokens") == 0 || strcmp(name, "lm_head") == 0;
+}
+
+static bool ends_known(const char *module)
+{
+    const char *dot = module ? strrchr(module, '.') : NULL;
+    return module && is_known_end(dot ? dot + 1 : module);
+}
+
+/* The frozen embedding and head go along where they are targeted, if one of them is by its short name, or by an expression under a known name: readers that
+ * resized them find the table that B and A belong to. Not beside trained tokens. Source: peft 0.21 utils/save_and_load.py (embedding_is_targeted). */
+const struct tensor *lora_along(const struct adapter *adapter, struct arena *arena, const struct model *model, int number, const char **key)
+{
+    const struct lora_settings *set = adapter->settings;
     const struct lora *lora = adapter->state;
     const struct targets *targets = &lora->targets;
-    bool by_name = targets->text != NULL;
+    const char *head = lora_targets(lora, model->head_site.module) ? model->head_site.module : NULL;
+    bool by_name = targets->text && (ends_known(targets->embedding) || ends_known(head));
     for (int i = 0; i < targets->names; i++)
-        by_name |= strcmp(targets->name[i], "embed_tokens") == 0;
-    if (!targets->embedding || !by_name)
+        by_name |= is_known_end(targets->name[i]);
+    const char *module[2] = { targets->embedding ? targets->embedding : head, targets->embedding ? head : NULL };
+    if (!by_name || set->tokens.where || number >= 2 || !module[number])
         return NULL;
-    *key = arena_print(arena, "%s%s.base_layer.weight", lora_root, targets->embedding);
-    return lora->table;
+    *key = arena_print(arena, "%s%s.base_layer.weight", lora_root, module[number]);
+    return module[number] == head ? model->head : lora->table;
 }
 
 /* PEFT's older spellings: a trained bias of a targeted module without ".base_layer", a magnitude with ".weight"; and what bias: all drags along from

@@ -30,7 +30,8 @@ enum status peft_config_write(const struct adapter *adapter, struct arena *arena
                               struct error *err) MUST_USE;
 enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
                                struct error *err) MUST_USE;
-enum status peft_trainable_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct output *out, struct error *err) MUST_USE;
+enum status peft_trainable_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
+                                 struct error *err) MUST_USE;
 enum status peft_card_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
                             struct error *err) MUST_USE;
 

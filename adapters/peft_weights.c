@@ -282,10 +282,11 @@ enum status peft_weights_read(const struct adapter *adapter, const struct model 
 }
 
 /* The parameters under their names. */
-static enum status write_parameters(const struct adapter *adapter, struct arena *arena, const char *path, struct output *out, struct error *err)
+static enum status write_parameters(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *path, struct output *out,
+                                    struct error *err)
 {
     const struct parameters *parameters = adapter->parameters;
-    struct safetensor *file = NEW_ARRAY(arena, parameters->tensors + 1, struct safetensor);
+    struct safetensor *file = NEW_ARRAY(arena, parameters->tensors + MOST_ALONG, struct safetensor);
     int count = parameters->tensors;
     for (int i = 0; i < parameters->tensors; i++) {
         struct tensor *t = parameters->tensor[i];
@@ -295,8 +296,8 @@ static enum status write_parameters(const struct adapter *adapter, struct arena 
         file[i].rank = shape_of(adapter, t, file[i].shape);
     }
     const char *key = NULL;
-    const struct tensor *along = adapter->kind->along ? adapter->kind->along(adapter, arena, &key) : NULL;
-    if (along)
+    const struct tensor *along;
+    for (int i = 0; adapter->kind->along && i < MOST_ALONG && (along = adapter->kind->along(adapter, arena, model, i, &key)); i++)
         file[count++] = (struct safetensor){ .name = key,
                                              .dtype = type_name(along->dtype),
                                              .rank = 2,
@@ -307,9 +308,10 @@ static enum status write_parameters(const struct adapter *adapter, struct arena 
     return OK;
 }
 
-enum status peft_trainable_write(const struct adapter *adapter, struct arena *arena, const char *folder, struct output *out, struct error *err)
+enum status peft_trainable_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
+                                 struct error *err)
 {
-    return write_parameters(adapter, arena, path_join(arena, folder, "adapter_trainable.safetensors"), out, err);
+    return write_parameters(adapter, arena, model, path_join(arena, folder, "adapter_trainable.safetensors"), out, err);
 }
 
 enum status peft_weights_write(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct output *out,
@@ -318,7 +320,7 @@ enum status peft_weights_write(const struct adapter *adapter, struct arena *aren
     const char *path = path_join(arena, folder, "adapter_model.safetensors");
     struct tensor encoded;
     if (!adapter->encodes)
-        return write_parameters(adapter, arena, path, out, err);
+        return write_parameters(adapter, arena, model, path, out, err);
     TRY(adapter_encode(adapter, arena, model, &encoded, err));
     const struct safetensor file = { .name = "prompt_embeddings", .dtype = "F32", .rank = 2, .shape = { encoded.rows, encoded.cols }, .data = encoded.data };
     TRY(output_open(out, arena, path, true, err));

@@ -299,9 +299,6 @@ static enum status check_target(const struct matching *m, const struct module *m
     if (!module->site && !is_embedding(m, module->name))
         return fail_with(m->err, BAD_CONFIG, "%s: '%s' is targeted, which is no linear layer",
                          "name linear layers or the embedding only, or add it to exclude_modules", where, module->name);
-    if (is_head(module))
-        return fail_with(m->err, BAD_CONFIG, "%s: '%s' is targeted; graft trains the head whole or not at all", "name it in modules_to_save instead", where,
-                         module->name);
     if (names_save(&m->rules->save, module->name))
         return fail_with(m->err, BAD_CONFIG, "%s: '%s' is both targeted and in modules_to_save", "make the entries of modules_to_save longer, up to a dot",
                          where, module->name);

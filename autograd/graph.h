@@ -10,7 +10,7 @@
 #include "common/arena.h"
 #include "common/status.h"
 
-enum { MAX_IN = 10, MAX_OUT = 6 };
+enum { MAX_IN = 10, MAX_OUT = 7 };
 
 enum activation { SILU, GELU, GELU_TANH, RELU, TANH };
 

@@ -85,13 +85,18 @@ struct lstm_weights {
 struct tensor *lstm(struct graph *g, struct tensor *x, struct lstm_weights forward, struct lstm_weights reverse);
 
 /* The last projection fused with cross entropy, by chunks of rows: no [rows, vocab] is ever stored. x [n, width] (the selected rows only), w [vocab, width],
- * bias [1, vocab] or NULL, labels I32 [n, 1] in [0, vocab), weight f32 [1, 1]. The gradient of x is made during forward. */
+ * bias [1, vocab] or NULL, update: u v^T is added to the logits (NULLs: nothing), labels I32 [n, 1] in [0, vocab), weight f32 [1, 1]. The gradients of x, u
+ * and v are made during forward. */
+struct low_rank {
+    struct tensor *u, *v; /* [n, rank], [vocab, rank] */
+};
 struct head_loss {
     struct tensor *loss;     /* f32 [1, 1]: weight * sum of row_loss */
     struct tensor *row_loss; /* f32 [n, 1]: -log p(label) */
     struct tensor *greedy;   /* I32 [n, 1]: the most probable id (lowest on ties) */
 };
-struct head_loss head_loss(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *labels, struct tensor *weight);
+struct head_loss head_loss(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct low_rank update, struct tensor *labels,
+                           struct tensor *weight);
 
 /* cache[slot[i]] = x[i]. cache STATE [slots, width], slot I32 [rows, 1]. No output: readers of the cache are recorded behind. */
 void kv_append(struct graph *g, struct tensor *cache, struct tensor *x, struct tensor *slot);

@@ -163,7 +163,7 @@ static void head(struct bench *b, int64_t rows, enum dtype dtype)
     struct tensor *w = tensor_new(arena, "w", dtype, WEIGHT, 49152, 576, matrix(b, dtype, (int64_t)49152 * 576));
     labels->data = NEW_ARRAY(arena, rows, int32_t);
     weight->wants_grad = false;
-    head_loss(g, x, w, NULL, labels, weight);
+    head_loss(g, x, w, NULL, (struct low_rank){ 0 }, labels, weight);
     allocate_outputs(b, g->node[0]);
     char what[128];
     snprintf(what, sizeof what, "head_loss forward with dx, %d rows, %s", (int)rows, dtype_name(dtype));

@@ -320,46 +320,63 @@ struct tensor *decoder(const struct pass *pass)
     return norm(p, h, m->final_norm, m->final_norm_bias);
 }
 
-/* The pass behind decoder(): of the rows' choices those of the selected ones are left. */
+/* The pass behind decoder(): of what is given for each row that of the selected ones is left. */
 static struct pass behind(const struct pass *p)
 {
     struct pass left = *p;
     if (p->choice)
         left.choice = take_rows(p->g, p->choice, p->selected);
+    if (p->row_key)
+        left.row_key = take_rows(p->g, p->row_key, p->selected);
     return left;
+}
+
+/* What the set's adapters add to the logits; u NULL: nothing. */
+static struct low_rank head_update(struct pass *p, struct tensor *hidden)
+{
+    struct low_rank update = { 0 };
+    for (int i = 0; i < p->adapters; i++) {
+        if (p->seams[i]->head && update.u)
+            graph_fail(p->g, "two adapters add to the output of %s, one can", p->model->head_site.module);
+        else if (p->seams[i]->head)
+            update = p->seams[i]->head(p->seams[i]->self, p, hidden);
+    }
+    return update;
+}
+
+static struct tensor *compute_logits(struct pass *p, const struct stage *stage, struct weights own)
+{
+    return linear(p->g, stage->x, own.w, own.bias, NULL, 1);
+}
+
+static struct tensor *update_logits(struct pass *p, const struct stage *stage, struct weights own, struct tensor *y)
+{
+    (void)own;
+    const struct low_rank update = head_update(p, stage->x);
+    return update.u ? linear(p->g, update.u, update.v, NULL, y, 1) : y;
 }
 
 struct tensor *decoder_logits(struct pass *pass, struct tensor *hidden)
 {
     struct pass left = behind(pass), *p = &left;
-    return cast(p->g, project_site(p, &p->model->head_site, p->model->head, p->model->head_bias, hidden, NULL), F32);
-}
-
-/* The head is fused with the loss and its logits are never there to be added to. A trained copy of the head takes part like any weight; an update of its
- * output would be lost silently, so it becomes the graph's error. */
-static void refuse_updates_of_the_head(struct pass *p, struct tensor *hidden)
-{
-    struct pass asked = *p;
-    asked.draw = NULL; /* what is asked for here is not computed */
-    struct tensor *y = graph_tensor(p->g, "logits", hidden->dtype, ACTIVATION, SELECTED, hidden->capacity, p->model->config.vocab);
-    const struct frozen frozen = { .site = &p->model->head_site, .w = p->model->head, .x = hidden, .y = y };
-    for (int i = 0; i < p->adapters; i++)
-        if (p->seams[i]->linear && p->seams[i]->linear(p->seams[i]->self, &asked, &frozen, y) != y)
-            graph_fail(p->g,
-                       "the adapter updates the output of %s, which is fused with the loss: leave %s out of target_modules (modules_to_save can train it)",
-                       p->model->head_site.module, p->model->head_site.module);
+    const struct model *m = p->model;
+    const struct stage stage = { .w = m->head, .bias = m->head_bias, .x = hidden, .compute = compute_logits, .adapt = update_logits };
+    return cast(p->g, record_stage(p, stage), F32);
 }
 
 struct head_loss decoder_loss(struct pass *pass, struct tensor *hidden, struct tensor *labels, struct tensor *loss_weight)
 {
     struct pass left = behind(pass), *p = &left;
     struct weights own[MOST_SETS];
+    struct low_rank first_update = { 0 };
     struct head_loss first = { 0 }, loss = { 0 };
     ask_for_weights(p, own, p->model->head, p->model->head_bias);
     for (int set = 0; set < sets(p); set++) {
         enter(p, set);
-        refuse_updates_of_the_head(p, hidden);
-        const struct head_loss mine = as_first(own, set) ? first : head_loss(p->g, hidden, own[set].w, own[set].bias, labels, loss_weight);
+        const struct low_rank update = head_update(p, hidden);
+        const bool same = as_first(own, set) && update.v == first_update.v;
+        const struct head_loss mine = same ? first : head_loss(p->g, hidden, own[set].w, own[set].bias, update, labels, loss_weight);
+        first_update = set ? first_update : update;
         first = set ? first : mine;
         loss = (struct head_loss){ first.loss, choose(p, set, loss.row_loss, first.row_loss, mine.row_loss),
                                    choose(p, set, loss.greedy, first.greedy, mine.greedy) };

@@ -175,8 +175,7 @@ void pass_choose(struct pass *p, const struct seam_set *set, int sets);
 struct tensor *decoder(const struct pass *pass);
 /* [SELECTED, vocab] f32 */
 struct tensor *decoder_logits(struct pass *p, struct tensor *hidden);
-/* labels I32 [SELECTED, 1]; weight f32 [1, 1]. Where rows choose, `loss` means nothing. An adapter that updates the output of the head (a LoRA on lm_head) is
- * an error of the graph here; in decoder_logits() it is computed. */
+/* labels I32 [SELECTED, 1]; weight f32 [1, 1]. Where rows choose, `loss` means nothing. */
 struct head_loss decoder_loss(struct pass *p, struct tensor *hidden, struct tensor *labels, struct tensor *weight);
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef GRAFT_MODELS_SEAMS_H
 #define GRAFT_MODELS_SEAMS_H
 
-#include "autograd/graph.h"
+#include "autograd/ops.h"
 
 /* QKV: queries, keys and values as one layer, in families that store them so; their sites then take the place of Q, K and V. */
 enum projection { Q, K, V, QKV, ATTENTION_OUT, GATE, UP, DOWN, HEAD, PROJECTIONS };
@@ -33,8 +33,11 @@ struct frozen {
 
 struct seams {
     void *self;
-    /* y is frozen->y, or what adapters before this one made of it; returns it, or it changed. NULL: nothing to do. */
+    /* y is frozen->y, or what adapters before this one made of it; returns it, or it changed. Every linear layer but the head. NULL: nothing to do. */
     struct tensor *(*linear)(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y);
+    /* What is added to the head's output, as two factors: with the loss the output is never there to be changed. At most one adapter of a walk has them.
+     * NULL: nothing to do. */
+    struct low_rank (*head)(void *self, struct pass *p, struct tensor *hidden);
     /* h are the rows of the embedding that p->ids looked up; returns them, or them changed. NULL: nothing to do. */
     struct tensor *(*embed)(void *self, struct pass *p, struct tensor *h);
     /* The trained copy of a frozen tensor (norm, bias, head, embedding table), or w itself. NULL: nothing to do. */

@@ -1,10 +1,11 @@
 /* head_loss: the last projection and cross entropy as one op, by chunks of rows.
  *
- *     logits = x w^T + bias       row_loss = log(sum exp(logits)) - logits[label]       loss = weight * sum of row_loss
+ *     logits = x w^T + bias + u v^T       row_loss = log(sum exp(logits)) - logits[label]       loss = weight * sum of row_loss
  *     dlogits = weight * (softmax(logits) - onehot(label))       dx = dlogits w       dw = dlogits^T x       dbias = column sums of dlogits
+ *                                                                du = dlogits v       dv = dlogits^T u
  *
- * A chunk's logits live in scratch only. While they are there the gradient of x is made too, for a loss gradient of 1; backward scales it. Gradients of w and
- * bias are for the rare runs that train the head: backward makes the logits again, with the log-sum that forward kept.
+ * A chunk's logits live in scratch only. While they are there the gradients of x, u and v are made too, for a loss gradient of 1; backward scales them.
+ * Gradients of w and bias are for the rare runs that train the head itself: backward makes the logits again, with the log-sum that forward kept.
  */
 #include "autograd/cpu/gemm.h"
 #include "autograd/cpu/math.h"
@@ -15,32 +16,50 @@
 #include <math.h>
 #include <string.h>
 
-enum { X, W, BIAS, LABELS, LOSS_WEIGHT }; /* in: see ops.h */
+enum { X, W, BIAS, LABELS, LOSS_WEIGHT, U, V }; /* in: see ops.h */
 enum {
     LOSS,
     ROW_LOSS,
     GREEDY,
     LSE,
-    DX
-}; /* out: lse [n, 2]: largest logit, and log of the sum of exp(logit - largest); dx [n, width]: only if x wants a gradient */
+    DX,
+    DU,
+    DV
+}; /* out: lse [n, 2]: largest logit, and log of the sum of exp(logit - largest); dx, du, dv like x, u, v: only of those that want a gradient */
 
 enum { LOGITS_BYTES = 32 << 20, LEAST_ROWS = 16, MOST_ROWS = 512, PIECE = 1024 };
 
-struct head_loss head_loss(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct tensor *labels, struct tensor *weight)
+static bool wants_early(const struct graph *g, const struct tensor *t)
+{
+    return g->gradients && t && t->wants_grad;
+}
+
+struct head_loss head_loss(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct low_rank update, struct tensor *labels,
+                           struct tensor *weight)
 {
     expect_shape(g, "head_loss", w, -1, x->cols);
     if (bias)
         expect_shape(g, "head_loss", bias, 1, w->capacity);
+    if (!update.u != !update.v) {
+        graph_fail(g, "head_loss: an update is two factors");
+    } else if (update.u) {
+        expect_shape(g, "head_loss", update.v, w->capacity, update.u->cols);
+        expect_rows_of(g, "head_loss", update.u, x);
+    }
     expect_shape(g, "head_loss", labels, -1, 1);
     expect_rows_of(g, "head_loss", labels, x);
     expect_shape(g, "head_loss", weight, 1, 1);
-    struct node *n = record(g, &op_head_loss, x, w, bias, labels, weight);
+    struct node *n = record(g, &op_head_loss, x, w, bias, labels, weight, update.u, update.v);
     struct head_loss h = { .loss = output_fixed(n, LOSS, F32, 1, 1),
                            .row_loss = no_gradient(output(n, ROW_LOSS, F32, x, 1)),
                            .greedy = output(n, GREEDY, I32, x, 1) };
     no_gradient(output(n, LSE, F32, x, 2));
-    if (g->gradients && x->wants_grad)
+    if (wants_early(g, x))
         no_gradient(output(n, DX, x->dtype, x, x->cols));
+    if (wants_early(g, update.u))
+        no_gradient(output(n, DU, update.u->dtype, x, update.u->cols));
+    if (wants_early(g, update.v))
+        no_gradient(output_fixed(n, DV, F32, update.v->capacity, update.v->cols));
     return h;
 }
 
@@ -71,11 +90,17 @@ static void *rows_from(const struct tensor *t, int64_t row)
     return (char *)t->data + (size_t)(row * t->cols) * dtype_bytes(t->dtype);
 }
 
+static enum status add_product(struct device *device, const struct chunk *c, const struct tensor *x, const struct tensor *w, bool add, gemm_call *call)
+{
+    struct operand rows = { rows_from(x, c->first), x->dtype, x->cols, false }, vocab = { w->data, w->dtype, w->cols, true };
+    return call(device, c->rows, c->vocab, x->cols, 1, rows, vocab, add ? 1 : 0, c->logits, F32, c->vocab);
+}
+
 static enum status make_logits(struct device *device, const struct chunk *c, gemm_call *call)
 {
-    const struct tensor *x = c->n->in[X], *w = c->n->in[W];
-    struct operand rows = { rows_from(x, c->first), x->dtype, x->cols, false }, vocab = { w->data, w->dtype, w->cols, true };
-    return call(device, c->rows, c->vocab, x->cols, 1, rows, vocab, 0, c->logits, F32, c->vocab);
+    struct tensor *const *in = c->n->in;
+    TRY(add_product(device, c, in[X], in[W], false, call));
+    return in[U] ? add_product(device, c, in[U], in[V], true, call) : OK;
 }
 
 static void add_bias(float *logits, const struct tensor *bias)
@@ -139,6 +164,11 @@ static bool shrinks(const struct node *n)
     return n->in[X]->dtype == BF16 && n->in[W]->dtype == BF16;
 }
 
+static bool makes_gradients(const struct node *n)
+{
+    return n->out[DX] || n->out[DU] || n->out[DV];
+}
+
 static void finish_rows(struct device *device, const struct chunk *c)
 {
     const struct node *n = c->n;
@@ -153,7 +183,7 @@ static void finish_rows(struct device *device, const struct chunk *c)
         lse[2 * r] = largest;
         lse[2 * r + 1] = (float)log_sum;
         row_loss[r] = (float)((double)largest - (double)logits[label[r]] + log_sum);
-        if (!n->out[DX])
+        if (!makes_gradients(n))
             continue;
         logit_gradients(logits, c->vocab, lse + 2 * r, label[r], c->weight);
         if (shrinks(n))
@@ -161,12 +191,36 @@ static void finish_rows(struct device *device, const struct chunk *c)
     }
 }
 
-static enum status make_dx(struct device *device, const struct chunk *c, gemm_call *call)
+static struct operand dlogits_of(const struct chunk *c, bool transposed)
 {
-    const struct tensor *w = c->n->in[W], *dx = c->n->out[DX];
-    bool shrunk = shrinks(c->n);
-    struct operand dlogits = { c->logits, shrunk ? BF16 : F32, shrunk ? 2 * c->vocab : c->vocab, false }, vocab = { w->data, w->dtype, w->cols, false };
-    return call(device, c->rows, dx->cols, c->vocab, 1, dlogits, vocab, 0, rows_from(dx, c->first), dx->dtype, dx->cols);
+    const bool shrunk = shrinks(c->n);
+    return (struct operand){ c->logits, shrunk ? BF16 : F32, shrunk ? 2 * c->vocab : c->vocab, transposed };
+}
+
+/* dlogits w, where it is to be made: dx of w, du of v. */
+static enum status make_rows(struct device *device, const struct chunk *c, const struct tensor *w, const struct tensor *dx, gemm_call *call)
+{
+    if (!dx)
+        return OK;
+    struct operand vocab = { w->data, w->dtype, w->cols, false };
+    return call(device, c->rows, dx->cols, c->vocab, 1, dlogits_of(c, false), vocab, 0, rows_from(dx, c->first), dx->dtype, dx->cols);
+}
+
+static enum status make_dv(struct device *device, const struct chunk *c, bool add, gemm_call *call)
+{
+    const struct tensor *u = c->n->in[U], *dv = c->n->out[DV];
+    if (!dv)
+        return OK;
+    struct operand rows = { rows_from(u, c->first), u->dtype, u->cols, false };
+    return call(device, c->vocab, dv->cols, c->rows, 1, dlogits_of(c, true), rows, add ? 1 : 0, dv->data, F32, dv->cols);
+}
+
+static enum status make_gradients(struct device *device, const struct chunk *c, bool add, gemm_call *call)
+{
+    const struct node *n = c->n;
+    TRY(make_rows(device, c, n->in[W], n->out[DX], call));
+    TRY(make_rows(device, c, n->in[V], n->out[DU], call));
+    return make_dv(device, c, add, call);
 }
 
 static enum status check_labels(struct device *device, const struct node *n)
@@ -190,20 +244,21 @@ static enum status forward_cpu(struct device *device, const struct node *n)
     float weight = *(const float *)n->in[LOSS_WEIGHT]->data;
     double sum = 0;
     TRY(check_labels(device, n));
-    for (int64_t first = 0; first < n->in[X]->rows; first += chunk_rows(n)) {
+    int64_t first = 0;
+    do { /* once without rows too: dv is set to 0 */
         struct chunk c = chunk_at(n, first, weight);
         TRY(make_logits(device, &c, gemm));
         finish_rows(device, &c);
-        if (n->out[DX])
-            TRY(make_dx(device, &c, gemm));
+        TRY(make_gradients(device, &c, first > 0, gemm));
         for (int64_t r = 0; r < c.rows; r++)
             sum += (double)((const float *)n->out[ROW_LOSS]->data)[first + r];
-    }
+        first += chunk_rows(n);
+    } while (first < n->in[X]->rows);
     *(float *)n->out[LOSS]->data = (float)((double)weight * sum);
     return OK;
 }
 
-static void scale_dx(struct device *device, const struct tensor *to, const struct tensor *dx, float scale, bool add)
+static void scale_gradient(struct device *device, const struct tensor *to, const struct tensor *dx, float scale, bool add)
 {
     int64_t size = dx->rows * dx->cols;
 #pragma omp parallel for num_threads(device->threads)
@@ -263,8 +318,10 @@ static enum status head_gradients(struct device *device, const struct chunk *c, 
 static enum status backward_cpu(struct device *device, const struct node *n)
 {
     float dloss = *(const float *)n->out[LOSS]->grad->data;
-    if (wants(n, X))
-        scale_dx(device, n->in[X]->grad, n->out[DX], dloss, adds(n, X));
+    const int early[][2] = { { X, DX }, { U, DU }, { V, DV } };
+    for (size_t i = 0; i < COUNT(early); i++)
+        if (wants(n, early[i][0]))
+            scale_gradient(device, n->in[early[i][0]]->grad, n->out[early[i][1]], dloss, adds(n, early[i][0]));
     if (!wants(n, W) && !wants(n, BIAS))
         return OK;
     float weight = dloss * *(const float *)n->in[LOSS_WEIGHT]->data;
@@ -281,16 +338,15 @@ static enum status prepare_cpu(struct device *device, const struct node *n)
 {
     const struct chunk c = chunk_at(n, 0, 0);
     TRY(make_logits(device, &c, gemm_prepare));
-    if (n->out[DX])
-        TRY(make_dx(device, &c, gemm_prepare));
+    TRY(make_gradients(device, &c, true, gemm_prepare));
     return wants(n, W) ? make_dw(device, &c, true, gemm_prepare) : OK;
 }
 
-enum { HEAD = IN(X) | IN(W) | IN(BIAS) | IN(LABELS) | IN(LOSS_WEIGHT) | OUT(LSE) };
+enum { HEAD = IN(X) | IN(W) | IN(BIAS) | IN(LABELS) | IN(LOSS_WEIGHT) | IN(U) | IN(V) | OUT(LSE) };
 
 const struct op op_head_loss = {
     .name = "head_loss",
-    .reads = { [X] = OUT(DX), [W] = HEAD, [BIAS] = HEAD },
+    .reads = { [X] = OUT(DX), [W] = HEAD, [BIAS] = HEAD, [U] = OUT(DU), [V] = OUT(DV) },
     .forward = { [CPU] = forward_cpu },
     .backward = { [CPU] = backward_cpu },
     .prepare = { [CPU] = prepare_cpu },

@@ -26,6 +26,8 @@ static const struct {
     { LLAMA_2_7B, "lora_bias: true", 4194304 + 64 * 4096 },
     { LLAMA_3_8B, "use_dora: true", 3407872 + 32 * (4096 + 1024) },
     { LLAMA_2_7B, "target_modules: [q_proj, v_proj, embed_tokens]", 4194304 + 8 * (32000 + 4096) },
+    { LLAMA_2_7B, "target_modules: [q_proj, v_proj, lm_head]", 4194304 + 8 * (32000 + 4096) },
+    { LLAMA_2_7B ", 'tie_word_embeddings': true", "target_modules: [q_proj, v_proj, lm_head]", 4194304 + 8 * (32000 + 4096) },
     { LLAMA_2_7B, "trainable_token_indices: [5, 6, 7]", 4194304 + 3 * 4096 },
     { LLAMA_2_7B, "trainable_token_indices: {embed_tokens: [5, 6], lm_head: [1]}", 4194304 + 3 * 4096 },
     { LLAMA_2_7B ", 'tie_word_embeddings': true", "trainable_token_indices: {embed_tokens: [5, 6], lm_head: [5, 6]}", 4194304 + 2 * 4096 },
@@ -214,6 +216,7 @@ static const char *const fresh[] = {
     "target_modules: [q_proj], modules_to_save: [mlp]",
     "target_modules: all-linear, lora_bias: true",
     "target_modules: [q_proj, embed_tokens]",
+    "target_modules: [q_proj, embed_tokens, lm_head], lora_dropout: 0.3",
     "trainable_token_indices: [5, 42, 17]",
     "trainable_token_indices: {embed_tokens: [5, 42, 17], lm_head: [3, 5]}",
 };

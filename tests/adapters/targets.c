@@ -2,7 +2,7 @@
 #include "adapters/lora.h"
 #include "tests/adapters/small.h"
 
-/* "model.layers.0.self_attn.q_proj" is written as "0.q". */
+/* "model.layers.0.self_attn.q_proj" is written as "0.q"; the head as its name. */
 static const char *targeted(struct scratch *s, const struct adapter *adapter)
 {
     const struct lora *lora = adapter->state;
@@ -10,7 +10,11 @@ static const char *targeted(struct scratch *s, const struct adapter *adapter)
     for (int i = 0; i < lora->modules; i++) {
         const struct site *site = lora->module[i].site;
         const char *dot = strrchr(site->module, '.');
-        text_print(&text, "%s%d.%.*s", i ? " " : "", site->layer, (int)(strlen(dot + 1) - strlen("_proj")), dot + 1);
+        text_print(&text, "%s", i ? " " : "");
+        if (site->projection == HEAD)
+            text_print(&text, "%s", site->module);
+        else
+            text_print(&text, "%d.%.*s", site->layer, (int)(strlen(dot + 1) - strlen("_proj")), dot + 1);
     }
     return text.bytes;
 }
@@ -45,6 +49,9 @@ static const struct {
     { "target_modules: [model.layers.0.self_attn.q_proj, v_proj], layers_to_transform: 1, layers_pattern: [h, layers]", "0.q 1.v" },
     { "target_modules: [q_proj, v_proj], exclude_modules: model.layers.0.self_attn.q_proj", "0.v 1.q 1.v 2.q 2.v" },
     { "target_modules: [q_proj], exclude_modules: null, modules_to_save: ~", "0.q 1.q 2.q" },
+    { "target_modules: [q_proj, lm_head]", "0.q 1.q 2.q lm_head" },
+    { "target_modules: '.*1.*q_proj|lm_.*'", "1.q lm_head" },
+    { "target_modules: [q_proj, lm_head], layers_to_transform: [1]", "1.q lm_head" },
 };
 
 static void modules_are_those_that_peft_targets(void **state)
@@ -62,7 +69,7 @@ static void modules_are_those_that_peft_targets(void **state)
     }
 }
 
-/* PEFT raises in each of these cases but for lm_head and the layer that is not there. */
+/* PEFT raises in each of these cases but for the layer that is not there. */
 static const struct {
     const char *yaml, *what, *cure;
 } bad[] = {
@@ -73,7 +80,7 @@ static const struct {
     { "target_modules: [q_proj, mlp]", "'model.layers.0.mlp' is targeted", "" },
     { "target_modules: [q_proj, norm]", "'model.norm' is targeted", "" },
     { "target_modules: [q_proj, model.norm]", "'model.norm' is targeted, which is no linear layer", "the embedding" },
-    { "target_modules: [q_proj, lm_head]", "'lm_head' is targeted", "modules_to_save" },
+    { "target_modules: [q_proj, lm_head], modules_to_save: [head]", "'lm_head' is both targeted and in modules_to_save", "" },
     { "target_modules: [v_proj], modules_to_save: [proj]", "both targeted and in modules_to_save", "" },
     { "target_modules: [q_proj], modules_to_save: [lm_haed]", "'lm_haed' fits no module", "lm_head" },
     { "target_modules: [q_proj], exclude_modules: [q_proj]", "after exclude_modules", "" },

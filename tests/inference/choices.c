@@ -15,11 +15,13 @@ static const char *const kinds[] = {
     "{peft_type: LORA, r: 2, target_modules: [q_proj], modules_to_save: [embed_tokens]}",
     "{peft_type: LORA, r: 3, target_modules: [q_proj, embed_tokens]}",
     "{peft_type: LORA, r: 2, target_modules: [q_proj], trainable_token_indices: [3, 5, 9, 12, 17, 20, 25, 30]}",
+    "{peft_type: LORA, r: 3, target_modules: [q_proj, lm_head]}",
+    "{peft_type: LORA, r: 2, target_modules: [v_proj, lm_head], init_lora_weights: gaussian}",
 };
 
 /* Adapters of the sets: the base alone, every adapter alone, and some together. */
-static const int members[][2] = { { -1, -1 }, { 0, -1 }, { 1, -1 }, { 2, -1 }, { 3, -1 }, { 4, -1 }, { 5, -1 }, { 6, -1 },
-                                  { 7, -1 },  { 8, -1 }, { 0, 1 },  { 2, 0 },  { 0, 2 },  { 5, 3 },  { 8, 4 } };
+static const int members[][2] = { { -1, -1 }, { 0, -1 }, { 1, -1 }, { 2, -1 }, { 3, -1 }, { 4, -1 }, { 5, -1 },  { 6, -1 }, { 7, -1 }, { 8, -1 },
+                                  { 0, 1 },   { 2, 0 },  { 0, 2 },  { 5, 3 },  { 8, 4 },  { 9, -1 }, { 10, -1 }, { 2, 10 }, { 9, 6 } };
 
 enum { SETS = COUNT(members), SEQUENCES_HERE = 2 * SETS, NEW = 5 };
 

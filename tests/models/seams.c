@@ -72,9 +72,9 @@ static void every_linear_layer_and_weight_is_offered_once_in_order(void **state)
     struct tensor *logits = decoder_logits(&p, decoder(&p));
     assert_int_equal(g->error.code, OK);
     assert_true(logits->extent == SELECTED && logits->cols == model->config.vocab && logits->dtype == F32);
-    assert_int_equal(first.sites, model->sites);
-    assert_int_equal(second.sites, model->sites);
-    for (int i = 0; i < model->sites; i++)
+    assert_int_equal(first.sites, model->sites - 1); /* the head, which is the last, has a seam of its own */
+    assert_int_equal(second.sites, model->sites - 1);
+    for (int i = 0; i < model->sites - 1; i++)
         assert_true(first.site[i] == model->site[i] && second.site[i] == model->site[i]);
     assert_true(first.shapes_fit && second.shapes_fit);
     assert_int_equal(first.weights, model->tensors);
@@ -119,26 +119,51 @@ static void a_trained_copy_of_any_weight_takes_its_place(void **state)
     }
 }
 
-static struct tensor *add_to_the_head(void *self, struct pass *p, const struct frozen *frozen, struct tensor *y)
+static struct low_rank add_to_the_head(void *self, struct pass *p, struct tensor *hidden)
 {
-    (void)self;
-    return frozen->site->projection == HEAD ? linear(p->g, frozen->x, p->model->head, NULL, y, 2) : y;
+    struct low_rank *update = self;
+    (void)p;
+    update->u = linear(p->g, hidden, update->u, NULL, NULL, 1);
+    return *update;
 }
 
-static void an_update_of_the_head_shows_in_logits_and_is_refused_by_the_loss(void **state)
+static struct low_rank factors(struct scratch *s, const struct model *model)
+{
+    struct low_rank f = { tensor_new(s->arena, "a", F32, PARAMETER, 3, model->config.width, NULL),
+                          tensor_new(s->arena, "b", F32, PARAMETER, model->config.vocab, 3, NULL) };
+    f.u->wants_grad = f.v->wants_grad = true;
+    return f;
+}
+
+static void an_update_of_the_head_is_part_of_logits_and_loss(void **state)
 {
     struct scratch *s = *state;
     struct model *model = described(s, false);
-    const struct seams seams = { .linear = add_to_the_head };
-    const struct seams *const list[] = { &seams };
+    for (int fused = 0; fused < 2; fused++) {
+        struct low_rank update = factors(s, model);
+        const struct seams seams = { .self = &update, .head = add_to_the_head };
+        const struct seams *const list[] = { &seams };
+        struct graph *g = new_graph(s, true);
+        struct pass p = pass_new(g, model, list, 1, NULL, true);
+        struct tensor *hidden = decoder(&p), *labels = graph_input(g, "labels", I32, SELECTED, 0, 1), *weight = graph_input(g, "weight", F32, FIXED, 1, 1);
+        struct tensor *result = fused ? decoder_loss(&p, hidden, labels, weight).loss : decoder_logits(&p, hidden);
+        assert_int_equal(g->error.code, OK);
+        assert_true(!hidden->wants_grad && result->wants_grad);
+    }
+}
+
+static void two_updates_of_the_head_are_refused(void **state)
+{
+    struct scratch *s = *state;
+    struct model *model = described(s, false);
+    struct low_rank one = factors(s, model), other = factors(s, model);
+    const struct seams both[2] = { { .self = &one, .head = add_to_the_head }, { .self = &other, .head = add_to_the_head } };
+    const struct seams *const list[] = { &both[0], &both[1] };
     struct graph *g = new_graph(s, true);
-    struct pass p = pass_new(g, model, list, 1, NULL, true);
-    struct tensor *hidden = decoder(&p);
-    decoder_logits(&p, hidden);
-    assert_int_equal(g->error.code, OK);
-    decoder_loss(&p, hidden, graph_input(g, "labels", I32, SELECTED, 0, 1), graph_input(g, "weight", F32, FIXED, 1, 1));
+    struct pass p = pass_new(g, model, list, 2, NULL, true);
+    decoder_logits(&p, decoder(&p));
     assert_int_not_equal(g->error.code, OK);
-    assert_holds(g->error.what, "updates the output of lm_head");
+    assert_holds(g->error.what, "two adapters add to the output of lm_head");
 }
 
 static void a_frozen_model_wants_no_gradient(void **state)
@@ -177,7 +202,8 @@ int main(void)
         SCRATCH_TEST(every_linear_layer_and_weight_is_offered_once_in_order),
         SCRATCH_TEST(a_tied_embedding_is_asked_for_at_both_ends),
         SCRATCH_TEST(a_trained_copy_of_any_weight_takes_its_place),
-        SCRATCH_TEST(an_update_of_the_head_shows_in_logits_and_is_refused_by_the_loss),
+        SCRATCH_TEST(an_update_of_the_head_is_part_of_logits_and_loss),
+        SCRATCH_TEST(two_updates_of_the_head_are_refused),
         SCRATCH_TEST(a_frozen_model_wants_no_gradient),
         SCRATCH_TEST(each_block_is_one_segment_and_the_rest_is_none),
     };

@@ -190,6 +190,14 @@ CASES = {
         model=dict(GPT, family="codegen", n_embd=64, n_head=8, rotary_dim=8), lora=dict(r=3, lora_alpha=5, target_modules="all-linear")),
     "gptj_plain": dict(
         model=dict(GPT, family="gptj", rotary_dim=4), lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "fc_in"], bias="lora_only")),
+    "llama_head": dict(
+        model={}, lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "lm_head"]), training=dict(weight_decay=0.01)),
+    "llama_head_gqa_tied": dict(
+        model=dict(num_key_value_heads=2, tie_word_embeddings=True, vocab_size=61),
+        lora=dict(r=3, lora_alpha=5, use_rslora=True, target_modules=["v_proj", "lm_head"], modules_to_save=["norm"])),
+    "gptj_head_bias": dict(
+        model=dict(GPT, family="gptj", rotary_dim=4),
+        lora=dict(r=3, lora_alpha=5, target_modules=r".*\.(k_proj|fc_out)|lm_head", bias="lora_only"), training=dict(weight_decay=0.5, loraplus_lr_ratio=4.0)),
 }
 
 # Rows in front of every sequence. method, then its settings; training as above.
@@ -219,6 +227,7 @@ VIRTUAL = {
 # A LoRA that begins as the principal part of the weights. The rate is high so that what training adds stands out of the rounding in the start.
 PISSA = {
     "llama_mha.pissa": dict(lora=dict(r=4, lora_alpha=8, target_modules="all-linear"), training=dict(weight_decay=0.01, learning_rate=1e-2)),
+    "llama_gqa_tied.pissa": dict(lora=dict(r=3, lora_alpha=5, target_modules=["q_proj", "k_proj", "v_proj"]), training=dict(learning_rate=2e-2)),
 }
 
 
