@@ -29,6 +29,9 @@ struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *id
 /* y[i] = mine[i] where choice[i] == number, else others[i]; both [rows, width] of one dtype, choice I32 [rows, 1]. Without gradients. */
 struct tensor *choose_rows(struct graph *g, struct tensor *others, struct tensor *mine, struct tensor *choice, int number);
 
+/* y = the rows of x[0], then those of x[1], and so on. x [n, width] f32 each, count of 1 or more. Without gradients. */
+struct tensor *join_rows(struct graph *g, struct tensor *const *x, int count);
+
 /* y = w * x / rms(x). w [1, width] f32 or compute dtype. */
 struct tensor *rmsnorm(struct graph *g, struct tensor *x, struct tensor *w, float eps);
 
@@ -114,8 +117,8 @@ void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct te
 /* t [rows, cols] set to a value (the root of backward). */
 struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);
 
-extern const struct op op_embed, op_embed_columns, op_take_rows, op_take_columns, op_replace_rows, op_choose_rows, op_rmsnorm, op_layernorm, op_linear,
-    op_scale_columns, op_row_norms, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares, op_adamw,
-    op_fill, op_activation, op_clamp, op_lstm;
+extern const struct op op_embed, op_embed_columns, op_take_rows, op_take_columns, op_replace_rows, op_choose_rows, op_join_rows, op_rmsnorm, op_layernorm,
+    op_linear, op_scale_columns, op_row_norms, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares,
+    op_adamw, op_fill, op_activation, op_clamp, op_lstm;
 
 #endif

@@ -42,25 +42,6 @@ static enum status read_choice(const struct choices *c, const json_t *line, stru
     return OK;
 }
 
-static const struct adapter *in_front(const struct choice *choice)
-{
-    for (int i = 0; i < choice->count; i++)
-        if (choice->adapter[i]->seams.virtual_rows)
-            return choice->adapter[i];
-    return NULL;
-}
-
-/* Rows in front stand at the same places in every sequence of a walk. */
-static enum status check_mixture(const struct choice *one, const struct choice *other, struct error *err)
-{
-    const struct adapter *own = in_front(one);
-    if (!own)
-        return OK;
-    fail_with(err, BAD_DATA, "%s: adapter '%.200s' (%s) puts rows in front of its sequences, and %s asks for %s%.200s%s", "", one->where, own->name,
-              own->kind->peft_type, other->where, other->count ? "adapter '" : "none", other->count ? other->adapter[0]->name : "", other->count ? "'" : "");
-    return cure_with(err, "give the lines with this adapter a run of their own");
-}
-
 enum status choices_read(struct choices *c, const json_t *line, const char *where, int *number, struct error *err)
 {
     struct choice asked = { .where = where };
@@ -75,10 +56,6 @@ enum status choices_read(struct choices *c, const json_t *line, const char *wher
                          MOST_SETS);
     if (adapters_check(asked.adapter, asked.count, err) != OK)
         return place_failure(err, where);
-    if (c->count) {
-        TRY(check_mixture(&c->choice[0], &asked, err));
-        TRY(check_mixture(&asked, &c->choice[0], err));
-    }
     c->choice[c->count++] = asked;
     return OK;
 }

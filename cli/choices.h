@@ -17,7 +17,7 @@ struct choices {
 };
 
 /* The number of the set that a line asks for; `line` NULL: what a line without the member has. Errors: BAD_DATA (no such name, a name twice, no list of names;
- * more sets than MOST_SETS; rows in front of some sequences and not of others), BAD_OPTION (two adapters in one set with rows in front). */
+ * more sets than MOST_SETS), BAD_OPTION (two adapters in one set with rows in front, or with a LoRA on the head). */
 enum status choices_read(struct choices *choices, const json_t *line, const char *where, int *number, struct error *err) MUST_USE;
 /* Lets the sequences of the session choose among the sets. */
 void choices_apply(const struct choices *choices);

@@ -42,7 +42,8 @@ static enum status read_records(struct opened *opened, const struct evaluate_opt
                              .response = o->response,
                              .limit = o->limit,
                              .where = "command line" };
-    const int64_t positions = opened->config.max_positions - opened->session.virtual_tokens - opened->session.first_position;
+    const struct in_front in_front = session_in_front(&opened->session, 0);
+    const int64_t positions = opened->config.max_positions - in_front.tokens - in_front.first_position;
     struct data_settings settings = { .max_length = o->max_length ? o->max_length : positions,
                                       .over_length = OVER_LENGTH_DROP,
                                       .model_folder = o->model.model };

@@ -45,28 +45,23 @@ int64_t micro_batches(const struct sequence *const *sequence, int64_t count, int
     return batches;
 }
 
-static struct sequence behind(struct arena *arena, const struct sequence *s, int64_t virtual_tokens, int64_t first_id)
+struct sequence sequence_behind(struct arena *arena, const struct sequence *s, struct in_front in_front)
 {
     struct sequence longer = *s;
-    longer.count = virtual_tokens + s->count;
+    longer.first_position = in_front.first_position;
+    if (in_front.tokens == 0)
+        return longer;
+    longer.count = in_front.tokens + s->count;
     longer.ids = NEW_ARRAY(arena, longer.count, int32_t);
     longer.labels = NEW_ARRAY(arena, longer.count, int32_t);
-    for (int64_t i = 0; i < virtual_tokens; i++) {
-        longer.ids[i] = (int32_t)(first_id + i);
+    for (int64_t i = 0; i < in_front.tokens; i++) {
+        longer.ids[i] = (int32_t)(in_front.first_id + i);
         longer.labels[i] = NOT_TRAINED;
     }
-    memcpy(longer.ids + virtual_tokens, s->ids, (size_t)s->count * sizeof *s->ids);
-    memcpy(longer.labels + virtual_tokens, s->labels, (size_t)s->count * sizeof *s->labels);
+    memcpy(longer.ids + in_front.tokens, s->ids, (size_t)s->count * sizeof *s->ids);
+    memcpy(longer.labels + in_front.tokens, s->labels, (size_t)s->count * sizeof *s->labels);
     longer.trained += s->count > 0 && s->labels[0] != NOT_TRAINED;
-    longer.prompt_count += virtual_tokens;
-    return longer;
-}
-
-struct sequence *sequences_behind(struct arena *arena, const struct sequence *sequence, int64_t count, int64_t virtual_tokens, int64_t first_id)
-{
-    struct sequence *longer = NEW_ARRAY(arena, count, struct sequence);
-    for (int64_t i = 0; i < count; i++)
-        longer[i] = virtual_tokens ? behind(arena, &sequence[i], virtual_tokens, first_id) : sequence[i];
+    longer.prompt_count += in_front.tokens;
     return longer;
 }
 
@@ -96,7 +91,7 @@ void batch_fill(struct batch *batch, const struct sequence *const *sequence, int
         memcpy(&batch->spans[4 * i], (const int32_t[4]){ first, rows, first, rows }, 4 * sizeof(int32_t));
         memcpy(&batch->ids[first], s->ids, (size_t)rows * sizeof(int32_t));
         for (int32_t t = 0; t < rows; t++) {
-            batch->positions[first + t] = (int32_t)batch->first_position + t;
+            batch->positions[first + t] = (int32_t)s->first_position + t;
             batch->choice[first + t] = s->choice;
             batch->row_key[first + t] = (int32_t)(first_row + first + t);
             if (t == 0 || s->labels[t] == NOT_TRAINED)

@@ -55,7 +55,7 @@ extern const struct setting data_settings_rows[];
 extern const size_t data_settings_count;
 
 /* A sequence ready for training: labels[t] is the id to be predicted AT t from what stands before t, or NOT_TRAINED; labels[0] counts only where an adapter's
- * virtual tokens stand before it (sequences_behind). */
+ * virtual tokens stand before it (sequence_behind). */
 struct sequence {
     int32_t *ids, *labels;
     int64_t count, trained;        /* trained: labels[1..] that are not NOT_TRAINED */
@@ -63,6 +63,7 @@ struct sequence {
     int64_t prompt_count;          /* ids before the last trained run: the prompt, for exact match */
     const char *prompt, *response; /* rendered texts: what stands before the last trained turn, and that turn (NULL for format tokens) */
     int choice;                    /* the number of its set of adapters, where sequences choose */
+    int64_t first_position;        /* of its first row */
     int64_t group;                 /* sequences of one tree of messages share it: a split keeps them together */
 };
 
@@ -150,9 +151,12 @@ int64_t dataset_longest(const struct sequence *sequence, int64_t count);
  * micro-batch i; a sequence longer than micro_batch_tokens gets a micro-batch of its own. first has room for count + 1. Returns the number of micro-batches. */
 int64_t micro_batches(const struct sequence *const *sequence, int64_t count, int64_t micro_batch_tokens, int64_t *first);
 
-/* The same sequences behind ids first_id .. first_id + virtual_tokens - 1, which are never trained. What stands in front of it predicts the first id of a
- * sequence, so that is trained then if its label says so. */
-struct sequence *sequences_behind(struct arena *arena, const struct sequence *sequence, int64_t count, int64_t virtual_tokens, int64_t first_id);
+/* What stands in front of a sequence: ids first_id .. first_id + tokens - 1, which are never trained; or keys and values for so many positions. */
+struct in_front {
+    int64_t tokens, first_id, first_position;
+};
+/* The same sequence behind that; its first id is predicted by the tokens in front of it, if there are any, so that is trained then if its label says so. */
+struct sequence sequence_behind(struct arena *arena, const struct sequence *sequence, struct in_front in_front);
 
 /* A micro-batch laid end to end on the host; arrays have the capacities given to batch_new. */
 struct batch {
@@ -161,7 +165,6 @@ struct batch {
     int32_t *choice;                            /* [rows]: that of its sequence */
     int32_t *select, *labels;                   /* [selected]: rows whose NEXT token is trained, and that token */
     int64_t row_room, sequence_room;
-    int64_t first_position; /* of the first row of every sequence: 0 unless set after batch_new */
 };
 struct batch *batch_new(struct arena *arena, int64_t rows, int64_t sequences);
 /* first_row: rows of the same optimizer step before this micro-batch (row_key counts from there). */

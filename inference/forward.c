@@ -1,15 +1,27 @@
 /* One walk through the model, ready to run: recording for a purpose, and feeding batches. */
 #include "inference/forward.h"
 
-static void attach(struct session *session, const struct seam_set *set)
+static struct in_front in_front_of(const struct seam_set *set, int64_t first_id)
 {
+    struct in_front in_front = { .first_id = first_id };
+    for (int i = 0; i < set->count; i++) {
+        in_front.tokens += set->seams[i]->virtual_tokens;
+        in_front.first_position += set->seams[i]->first_position;
+    }
+    return in_front;
+}
+
+static void attach(struct session *session, const struct seam_set *set, int sets)
+{
+    struct in_front *in_front = NEW_ARRAY(session->arena, sets, struct in_front);
+    int64_t first_id = session->model->config.vocab;
+    for (int i = 0; i < sets; i++) {
+        in_front[i] = in_front_of(&set[i], first_id);
+        first_id += in_front[i].tokens;
+    }
     session->seams = set->seams;
     session->adapters = set->count;
-    session->virtual_tokens = session->first_position = 0;
-    for (int i = 0; i < set->count; i++) {
-        session->virtual_tokens += set->seams[i]->virtual_tokens;
-        session->first_position += set->seams[i]->first_position;
-    }
+    session->in_front = in_front;
 }
 
 struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count)
@@ -18,31 +30,29 @@ struct session session_new(struct arena *arena, struct device *device, const str
     struct session session = { .arena = arena, .device = device, .model = model };
     for (int i = 0; i < count; i++)
         seams[i] = &adapters[i]->seams;
-    attach(&session, &(struct seam_set){ seams, count });
+    attach(&session, &(struct seam_set){ seams, count }, 1);
     return session;
 }
 
 void session_choose(struct session *session, const struct seam_set *set, int sets)
 {
     CHECK(sets > 0 && sets <= MOST_SETS);
-    attach(session, &set[0]);
+    attach(session, set, sets);
     session->set = sets > 1 ? set : NULL;
     session->sets = sets > 1 ? sets : 0;
-    for (int i = 0; i < session->sets; i++)
-        for (int k = 0; k < set[i].count; k++)
-            CHECK(!set[i].seams[k]->virtual_rows);
+}
+
+struct in_front session_in_front(const struct session *session, int choice)
+{
+    return session->in_front[session->sets ? choice : 0];
 }
 
 struct sequence *session_sequences(const struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count)
 {
-    return sequences_behind(arena, sequence, count, session->virtual_tokens, session->model->config.vocab);
-}
-
-struct batch *session_batch(const struct session *session, struct arena *arena, int64_t rows, int64_t sequences)
-{
-    struct batch *batch = batch_new(arena, rows, sequences);
-    batch->first_position = session->first_position;
-    return batch;
+    struct sequence *behind = NEW_ARRAY(arena, count, struct sequence);
+    for (int64_t i = 0; i < count; i++)
+        behind[i] = sequence_behind(arena, &sequence[i], session_in_front(session, sequence[i].choice));
+    return behind;
 }
 
 void session_release(struct session *session)

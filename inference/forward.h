@@ -18,8 +18,8 @@ struct session {
     int adapters;
     const struct seam_set *set; /* among which sequences choose; NULL: all have `seams` */
     int sets;
-    int64_t virtual_tokens, first_position; /* as the adapters' seams say */
-    void *memory;                           /* shared by all programs */
+    const struct in_front *in_front; /* of each set, or of all */
+    void *memory;                    /* shared by all programs */
     size_t memory_bytes;
     program_watch *watch; /* called after every step of every program; NULL: nobody */
     void *watcher;
@@ -28,13 +28,13 @@ struct session {
 /* adapters may be NULL when count is 0. */
 struct session session_new(struct arena *arena, struct device *device, const struct model *model, struct adapter *const *adapters, int count);
 /* From now on sequences choose among sets of these adapters by number, at most MOST_SETS; a batch mixes them freely and every sequence gets the numbers that
- * its set alone gives. With more than one set no adapter may have rows of its own in front of sequences. */
+ * its set alone gives. */
 void session_choose(struct session *session, const struct seam_set *set, int sets);
 void session_release(struct session *session);
-/* Sequences as the walk sees them: behind the adapter's virtual tokens, if it has such. */
+/* What the adapters put in front of a sequence of this choice. */
+struct in_front session_in_front(const struct session *session, int choice);
+/* Sequences as the walk sees them: behind what their adapters put in front of them, if they do. */
 struct sequence *session_sequences(const struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count);
-/* A batch whose positions begin where the session's adapters say. */
-struct batch *session_batch(const struct session *session, struct arena *arena, int64_t rows, int64_t sequences);
 
 /* The cure where a result is no number: at worst a file that somebody spoilt, and never a result. */
 #define NOT_FINITE "weights of the model or the adapter are not finite: copy or download them again, or use an earlier adapter"

@@ -34,9 +34,10 @@ struct lanes {
 static enum status check_prompts(const struct session *session, const struct prompt *prompt, int64_t count, struct error *err)
 {
     const struct model *model = session->model;
-    const int64_t taken = session->virtual_tokens + session->first_position;
-    const int64_t positions = model->config.rope.type == ROPE_DYNAMIC ? INT64_MAX : model->config.max_positions - taken;
     for (int64_t i = 0; i < count; i++) {
+        const struct in_front in_front = session_in_front(session, prompt[i].choice);
+        const int64_t taken = in_front.tokens + in_front.first_position;
+        const int64_t positions = model->config.rope.type == ROPE_DYNAMIC ? INT64_MAX : model->config.max_positions - taken;
         if (prompt[i].count == 0)
             return fail_with(err, BAD_DATA, "prompt %lld has no ids", "give at least one token to continue from", (long long)i + 1);
         if (prompt[i].count > positions)
@@ -55,7 +56,7 @@ static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t 
 {
     int64_t longest = 1, slots = 1;
     for (int64_t i = 0; i < l->count; i++) {
-        const int64_t before = l->session->virtual_tokens + l->prompt[i].count;
+        const int64_t before = session_in_front(l->session, l->prompt[i].choice).tokens + l->prompt[i].count;
         if (before > longest)
             longest = before;
         if (before + l->prompt[i].max_new > slots)
@@ -70,7 +71,7 @@ static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t 
     l->fed_lane = NEW_ARRAY(arena, l->lanes, int64_t);
     for (int64_t i = 0; i < l->lanes; i++)
         l->lane[i] = (struct lane){ .prompt = -1, .ids = NEW_ARRAY(arena, slots, int32_t) };
-    l->batch = session_batch(l->session, arena, l->rows, l->lanes);
+    l->batch = batch_new(arena, l->rows, l->lanes);
     l->slots = NEW_ARRAY(arena, l->rows, int32_t);
     l->logits = NEW_ARRAY(arena, l->lanes * l->session->model->config.vocab, float);
     l->scratch = NEW_ARRAY(arena, l->session->model->config.vocab, struct candidate);
@@ -80,7 +81,6 @@ static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t 
 
 static void take_prompts(struct lanes *l, struct arena *arena)
 {
-    const int64_t in_front = l->session->virtual_tokens;
     for (int64_t i = 0; i < l->lanes && l->next < l->count; i++) {
         if (l->lane[i].prompt >= 0)
             continue;
@@ -91,10 +91,11 @@ static void take_prompts(struct lanes *l, struct arena *arena)
             i--;
             continue;
         }
-        l->lane[i] = (struct lane){ .prompt = l->next++, .held = in_front + prompt->count, .ids = l->lane[i].ids };
-        for (int64_t t = 0; t < in_front; t++)
-            l->lane[i].ids[t] = (int32_t)(l->session->model->config.vocab + t);
-        memcpy(l->lane[i].ids + in_front, prompt->ids, (size_t)prompt->count * sizeof *prompt->ids);
+        const struct in_front in_front = session_in_front(l->session, prompt->choice);
+        l->lane[i] = (struct lane){ .prompt = l->next++, .held = in_front.tokens + prompt->count, .ids = l->lane[i].ids };
+        for (int64_t t = 0; t < in_front.tokens; t++)
+            l->lane[i].ids[t] = (int32_t)(in_front.first_id + t);
+        memcpy(l->lane[i].ids + in_front.tokens, prompt->ids, (size_t)prompt->count * sizeof *prompt->ids);
     }
 }
 
@@ -113,10 +114,12 @@ static void gather(struct lanes *l)
         span[1] = (int32_t)rows;
         span[2] = (int32_t)(i * l->slots_per_lane);
         span[3] = (int32_t)lane->held;
+        const struct prompt *prompt = &l->prompt[lane->prompt];
+        const int64_t first_position = session_in_front(l->session, prompt->choice).first_position;
         for (int64_t t = lane->fed; t < lane->held; t++) {
             batch->ids[batch->rows] = lane->ids[t];
-            batch->choice[batch->rows] = l->prompt[lane->prompt].choice;
-            batch->positions[batch->rows] = (int32_t)(batch->first_position + t);
+            batch->choice[batch->rows] = prompt->choice;
+            batch->positions[batch->rows] = (int32_t)(first_position + t);
             l->slots[batch->rows++] = (int32_t)(i * l->slots_per_lane + t);
         }
         batch->select[batch->selected++] = (int32_t)(batch->rows - 1);
@@ -137,7 +140,7 @@ static enum status check_logits(const struct lanes *l, const struct lane *lane, 
     for (int64_t i = 0; i < l->session->model->config.vocab; i++)
         if (isnan(logits[i]))
             return fail_with(err, BAD_MODEL, "prompt %lld: behind %lld ids the logit of id %lld is not a number", NOT_FINITE, (long long)lane->prompt + 1,
-                             (long long)(lane->held - l->session->virtual_tokens), (long long)i);
+                             (long long)(lane->held - session_in_front(l->session, l->prompt[lane->prompt].choice).tokens), (long long)i);
     return OK;
 }
 
@@ -146,7 +149,7 @@ static void take_id(struct lanes *l, struct lane *lane, float *logits)
     const struct generation *generation = l->generation;
     struct answer *answer = &l->answer[lane->prompt];
     const struct prompt *prompt = &l->prompt[lane->prompt];
-    const int64_t in_front = l->session->virtual_tokens;
+    const int64_t in_front = session_in_front(l->session, prompt->choice).tokens;
     int32_t id = sample(&generation->sampling, logits, l->session->model->config.vocab, lane->ids + in_front, lane->held - in_front, (uint64_t)lane->prompt,
                         (uint64_t)answer->count, l->scratch);
     lane->fed = lane->held;

@@ -54,7 +54,7 @@ static enum status walk_batches(const struct walk *walk, struct error *err)
         pointer[i] = &sequence[i];
     int64_t *first = NEW_ARRAY(arena, walk->count + 1, int64_t);
     int64_t batches = micro_batches(pointer, walk->count, walk->micro_batch_tokens, first);
-    struct batch *batch = session_batch(walk->session, arena, capacity.rows, capacity.sequences);
+    struct batch *batch = batch_new(arena, capacity.rows, capacity.sequences);
     float *row_loss = NEW_ARRAY(arena, capacity.selected, float);
     int32_t *greedy = NEW_ARRAY(arena, capacity.selected, int32_t);
     struct forward forward;
@@ -104,17 +104,17 @@ enum status score_sequences(struct session *session, struct arena *arena, const 
 enum status score_logits(struct session *session, struct arena *arena, const struct sequence *sequence, float **logits, struct error *err)
 {
     struct arena *own = arena_create_like(arena);
-    const int64_t rows = sequence->count, all_rows = rows + session->virtual_tokens;
+    const int64_t rows = sequence->count, in_front = session_in_front(session, sequence->choice).tokens, all_rows = rows + in_front;
     struct forward forward;
     enum status status = forward_new(&forward, own, session, FOR_LOGITS, (struct capacity){ all_rows, rows, 1 }, NULL, false, err);
     if (status == OK) {
-        struct batch *batch = session_batch(session, own, all_rows, 1);
+        struct batch *batch = batch_new(own, all_rows, 1);
         const struct sequence whole = { .ids = sequence->ids, .labels = sequence->ids, .count = rows, .choice = sequence->choice },
                               *pointer = session_sequences(session, own, &whole, 1);
         batch_fill(batch, &pointer, 1, 0);
         batch->selected = rows;
         for (int64_t r = 0; r < rows; r++)
-            batch->select[r] = (int32_t)(session->virtual_tokens + r);
+            batch->select[r] = (int32_t)(in_front + r);
         status = forward_run(session, &forward, &(struct feed){ .batch = batch }, err);
     }
     if (status == OK) {

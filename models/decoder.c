@@ -21,6 +21,7 @@ static void enter(struct pass *p, int set)
 {
     p->seams = p->sets ? p->set[set].seams : p->seams;
     p->adapters = p->sets ? p->set[set].count : p->adapters;
+    p->virtual_rows = p->set_rows ? p->set_rows[set] : NULL;
 }
 
 /* What the sets up to this one make of each row; `first` is what set 0 makes of it. */
@@ -153,12 +154,26 @@ static struct tensor *adapt_lookup(struct pass *p, const struct stage *stage, st
     return y;
 }
 
+/* The rows that the sets put in front of sequences; returns those that are embedded, in the order of their ids, or NULL. */
+static struct tensor *make_virtual_rows(struct pass *p)
+{
+    struct tensor *embedded[MOST_SETS], **rows = NEW_ARRAY(p->g->arena, sets(p), struct tensor *);
+    int count = 0;
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        const struct seams *own = virtual_seams(p);
+        rows[set] = own ? own->virtual_rows(own->self, p) : NULL;
+        if (own && own->virtual_tokens)
+            embedded[count++] = rows[set];
+    }
+    p->set_rows = rows;
+    return count ? join_rows(p->g, embedded, count) : NULL;
+}
+
 /* The rows that ids look up, and what adapters make of them. */
 static struct tensor *look_up(struct pass *p)
 {
-    const struct seams *own = virtual_seams(p);
-    p->virtual_rows = own ? own->virtual_rows(own->self, p) : NULL;
-    struct tensor *rows = own && own->virtual_tokens ? p->virtual_rows : NULL;
+    struct tensor *rows = make_virtual_rows(p);
     return record_stage(p, (struct stage){ .w = p->model->embed, .x = rows, .compute = compute_lookup, .adapt = adapt_lookup });
 }
 
@@ -261,24 +276,36 @@ static struct qkv queries_keys_values(struct pass *p, int layer, struct tensor *
     return a;
 }
 
-/* What the rows of x, normed, attend to. */
+/* What the rows of x, normed, attend to; of sets with prefixes of their own each row takes its own's. */
 static struct tensor *attend(struct pass *p, int layer, struct tensor *x)
 {
     const struct model_config *c = &p->model->config;
-    const struct seams *own = virtual_seams(p);
-    struct heads heads = { .heads = (int)c->heads,
-                           .kv_heads = (int)c->kv_heads,
-                           .head_size = (int)c->head_size,
-                           .scale = (float)c->attention_scale,
-                           .window = c->window,
-                           .coarse = c->shape.coarse && !own }; /* behind virtual rows transformers multiplies positions in float32 */
+    const struct seams *first_owner = NULL;
+    struct tensor *first = NULL, *y = NULL;
+    bool first_coarse = false;
+    struct heads heads = {
+        .heads = (int)c->heads, .kv_heads = (int)c->kv_heads, .head_size = (int)c->head_size, .scale = (float)c->attention_scale, .window = c->window
+    };
     struct qkv a = queries_keys_values(p, layer, x);
     if (p->cache) {
         a.k = remember(p, p->cache->k[layer], a.k);
         a.v = remember(p, p->cache->v[layer], a.v);
     }
-    struct prefix prefix = own && own->prefix ? own->prefix(own->self, p, layer) : (struct prefix){ 0 };
-    return attention(p->g, a.q, a.k, a.v, p->spans, prefix.keys, prefix.values, p->model->slopes, heads);
+    for (int set = 0; set < sets(p); set++) {
+        enter(p, set);
+        const struct seams *own = virtual_seams(p), *owner = own && own->prefix ? own : NULL;
+        heads.coarse = c->shape.coarse && !own; /* behind virtual rows transformers multiplies positions in float32 */
+        struct tensor *mine = first;
+        if (!first || owner != first_owner || heads.coarse != first_coarse) {
+            struct prefix prefix = owner ? owner->prefix(owner->self, p, layer) : (struct prefix){ 0 };
+            mine = attention(p->g, a.q, a.k, a.v, p->spans, prefix.keys, prefix.values, p->model->slopes, heads);
+        }
+        first_owner = set ? first_owner : owner;
+        first_coarse = set ? first_coarse : heads.coarse;
+        first = set ? first : mine;
+        y = choose(p, set, y, first, mine);
+    }
+    return y;
 }
 
 static struct tensor *mlp(struct pass *p, int layer, struct tensor *x, struct tensor *onto)

@@ -165,10 +165,10 @@ struct pass {
     struct tensor *row_key, *draw;  /* for dropout; NULL unless training */
     struct tensor *angles;          /* made by decoder(): */
     struct tensor *virtual_rows;    /* of the adapter that has such, see struct seams */
+    struct tensor **set_rows;       /* likewise, by set */
 };
 struct pass pass_new(struct graph *g, const struct model *model, const struct seams *const *seams, int adapters, struct kv_cache *cache, bool training);
-/* Before decoder(): rows choose among sets of adapters, none of which has virtual rows, and each row gets the numbers that its set alone gives. Not for
- * training. */
+/* Before decoder(): rows choose among sets of adapters, and each row gets the numbers that its set alone gives. Not for training. */
 void pass_choose(struct pass *p, const struct seam_set *set, int sets);
 
 /* THE forward of every decoder-only family: the final-normed hidden states of the selected rows, [SELECTED, width]. Each block is one recomputation segment. */

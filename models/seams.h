@@ -43,10 +43,11 @@ struct seams {
     /* The trained copy of a frozen tensor (norm, bias, head, embedding table), or w itself. NULL: nothing to do. */
     struct tensor *(*weight)(void *self, struct pass *p, struct tensor *w);
     /* Rows of the adapter's own, made once per walk and found in p->virtual_rows afterwards: with virtual_tokens [virtual_tokens, width] f32, which are
-     * embedded, else whatever prefix() cuts keys and values from. At most one adapter of a walk has them. NULL: none. */
+     * embedded, else whatever prefix() cuts keys and values from. At most one adapter of a set has them. NULL: none. */
     struct tensor *(*virtual_rows)(void *self, struct pass *p);
     struct prefix (*prefix)(void *self, struct pass *p, int layer); /* NULL: none */
-    int64_t virtual_tokens;                                         /* so many ids behind the vocabulary stand in front of every sequence */
+    int64_t virtual_tokens;                                         /* so many ids behind the vocabulary stand in front of every sequence; those of a
+                                                                       set behind those of the sets before it */
     int64_t first_position;                                         /* of the first row of every sequence */
 };
 

@@ -37,7 +37,7 @@ enum status stepper_create(struct stepper *stepper, struct arena *arena, struct 
                    .epsilon = settings->adam_epsilon,
                    .weight_decay = settings->weight_decay,
                    .max_norm = settings->max_grad_norm },
-        .batch = session_batch(session, arena, capacity.rows, capacity.sequences),
+        .batch = batch_new(arena, capacity.rows, capacity.sequences),
         .row_loss = NEW_ARRAY(arena, capacity.selected, float),
         .first = NEW_ARRAY(arena, settings->batch_size + 1, int64_t),
         .micro_batch_tokens = micro_batch_tokens,
@@ -61,7 +61,7 @@ enum status stepper_run(struct stepper *stepper, const struct sequence *const *s
 {
     *result = (struct step_result){ 0 };
     for (int64_t i = 0; i < count; i++) {
-        result->tokens += sequence[i]->count - stepper->session->virtual_tokens;
+        result->tokens += sequence[i]->count - session_in_front(stepper->session, 0).tokens;
         result->trained += sequence[i]->trained;
     }
     CHECK(result->trained > 0);

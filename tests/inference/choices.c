@@ -23,6 +23,20 @@ static const char *const kinds[] = {
 static const int members[][2] = { { -1, -1 }, { 0, -1 }, { 1, -1 }, { 2, -1 }, { 3, -1 }, { 4, -1 }, { 5, -1 },  { 6, -1 }, { 7, -1 }, { 8, -1 },
                                   { 0, 1 },   { 2, 0 },  { 0, 2 },  { 5, 3 },  { 8, 4 },  { 9, -1 }, { 10, -1 }, { 2, 10 }, { 9, 6 } };
 
+/* Rows in front of some sequences, not the same ones or as many of them; and beside another adapter. */
+static const char *const kinds_in_front[] = {
+    "{peft_type: PREFIX_TUNING, num_virtual_tokens: 5}",
+    "{peft_type: PROMPT_TUNING, num_virtual_tokens: 6}",
+    "{peft_type: LORA, r: 3, target_modules: [q_proj, embed_tokens, lm_head], init_lora_weights: false}",
+    "{peft_type: P_TUNING, num_virtual_tokens: 2, encoder_hidden_size: 9}",
+    "{peft_type: PREFIX_TUNING, num_virtual_tokens: 3}",
+    "{peft_type: PROMPT_TUNING, num_virtual_tokens: 1}",
+    "{peft_type: LORA, r: 2, target_modules: [v_proj], trainable_token_indices: [3, 5, 9, 12], modules_to_save: [norm], init_lora_weights: false}",
+};
+static const int members_in_front[][2] = {
+    { 0, -1 }, { -1, -1 }, { 1, -1 }, { 3, -1 }, { 4, -1 }, { 5, -1 }, { 2, -1 }, { 1, 2 }, { 2, 4 }, { 6, 0 }, { 6, 5 }
+};
+
 enum { SETS = COUNT(members), SEQUENCES_HERE = 2 * SETS, NEW = 5 };
 
 struct mixture {
@@ -167,6 +181,93 @@ static void answers_in_a_mixture_are_those_alone(void **state)
     for_each_model(check_answers);
 }
 
+/* ---- rows in front ---- */
+
+enum { FRONTS = COUNT(members_in_front) };
+
+static void open_fronts(struct mixture *m, size_t model)
+{
+    tiny_run_open(&m->run, &small_models[model].model, NULL);
+    struct tiny_run *t = &m->run;
+    for (size_t i = 0; i < COUNT(kinds_in_front); i++) {
+        struct yaml *section;
+        assert_fine(t, yaml_parse(t->arena, "run.yaml", kinds_in_front[i], strlen(kinds_in_front[i]), &section, &t->err));
+        assert_fine(t, adapter_new_for_use(&m->adapter[i], t->arena, section, t->folder, &t->run.model, &t->err));
+        assert_fine(t, adapter_start(m->adapter[i], t->arena, &t->run.model, &t->device, false, 40 + i, &t->err));
+    }
+    for (size_t s = 0; s < FRONTS; s++) {
+        const struct seams **seams = NEW_ARRAY(t->arena, 2, const struct seams *);
+        for (int k = 0; k < 2 && members_in_front[s][k] >= 0; k++)
+            seams[m->set[s].count++] = &m->adapter[members_in_front[s][k]]->seams;
+        m->set[s].seams = seams;
+    }
+    m->session = session_of_base(t);
+    session_choose(&m->session, m->set, FRONTS);
+}
+
+/* One sequence alone is the same batch in a mixture: equal to the bit. Many are laid out in other batches, where products may take other paths. */
+static void check_fronts(struct mixture *m)
+{
+    struct tiny_run *t = &m->run;
+    const struct generation generation = { .sampling = { .top_p = 1, .repetition_penalty = 1 }, .lanes = 4 };
+    struct sequence sequence[FRONTS];
+    struct prompt prompt[FRONTS];
+    struct score mixed[FRONTS], own;
+    struct answer answers[FRONTS], alone;
+    for (int i = 0; i < FRONTS; i++) {
+        sequence[i] = random_sequence(t, 500 + (uint64_t)i, 3 + (7 * i) % 23);
+        sequence[i].choice = FRONTS - 1 - i;
+        prompt[i] = (struct prompt){ .ids = sequence[i].ids, .count = sequence[i].count, .max_new = NEW, .choice = sequence[i].choice };
+    }
+    assert_fine(t, score_sequences(&m->session, t->arena, sequence, FRONTS, mixed, &t->err));
+    assert_fine(t, generate(&m->session, t->arena, &generation, prompt, FRONTS, answers, &t->err));
+    for (int i = 0; i < FRONTS; i++) {
+        struct session session = session_of_set(m, sequence[i].choice);
+        float *logits, *mixed_logits;
+        assert_fine(t, score_logits(&session, t->arena, &sequence[i], &logits, &t->err));
+        assert_fine(t, score_logits(&m->session, t->arena, &sequence[i], &mixed_logits, &t->err));
+        assert_memory_equal(mixed_logits, logits, (size_t)(sequence[i].count * t->run.model.config.vocab) * sizeof *logits);
+        assert_fine(t, score_sequences(&session, t->arena, &sequence[i], 1, &own, &t->err));
+        for (int64_t k = 0; k + 1 < sequence[i].count; k++)
+            assert_true(fabsf(mixed[i].logprob[k] - own.logprob[k]) <= 1e-5f * (1 + fabsf(own.logprob[k])));
+        assert_fine(t, generate(&session, t->arena, &generation, &prompt[i], 1, &alone, &t->err));
+        assert_int_equal(answers[i].count, alone.count);
+        assert_memory_equal(answers[i].ids, alone.ids, (size_t)alone.count * sizeof *alone.ids);
+        session_release(&session);
+    }
+}
+
+/* No two sets score the same ids alike. */
+static void check_that_fronts_differ(struct mixture *m)
+{
+    struct tiny_run *t = &m->run;
+    struct sequence sequence[FRONTS];
+    struct score score[FRONTS];
+    for (int i = 0; i < FRONTS; i++) {
+        sequence[i] = random_sequence(t, 7, 30);
+        sequence[i].choice = i;
+    }
+    assert_fine(t, score_sequences(&m->session, t->arena, sequence, FRONTS, score, &t->err));
+    for (int i = 0; i < FRONTS; i++)
+        for (int k = 0; k < i; k++)
+            assert_true(fabsf(score[i].logprob[0] - score[k].logprob[0]) > 1e-4f);
+}
+
+static void rows_in_front_are_those_of_each_sequence(void **state)
+{
+    (void)state;
+    for (size_t model = 0; model < COUNT(small_models); model++) {
+        struct mixture m = { 0 };
+        open_fronts(&m, model);
+        check_fronts(&m);
+        check_that_fronts_differ(&m);
+        session_release(&m.session);
+        for (size_t i = 0; i < COUNT(kinds_in_front); i++)
+            adapter_release(m.adapter[i]);
+        tiny_run_close(&m.run);
+    }
+}
+
 /* Ids behind the vocabulary look up nothing in a LoRA of the embedding: both together score, and the update reaches the text. */
 static void a_lora_on_the_embedding_stands_beside_a_prompt(void **state)
 {
@@ -198,7 +299,7 @@ static void a_lora_on_the_embedding_stands_beside_a_prompt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(scores_in_a_mixture_are_those_alone), cmocka_unit_test(the_sets_differ),
-                                        cmocka_unit_test(answers_in_a_mixture_are_those_alone),
+                                        cmocka_unit_test(answers_in_a_mixture_are_those_alone), cmocka_unit_test(rows_in_front_are_those_of_each_sequence),
                                         cmocka_unit_test(a_lora_on_the_embedding_stands_beside_a_prompt) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,7 +126,8 @@ static void check_first_label(struct tiny_run *t, struct session *session, size_
 static void check_positions(struct tiny_run *t, struct session *session, size_t kind)
 {
     const struct generation generation = { .sampling = { .top_p = 1, .repetition_penalty = 1 }, .lanes = 1 };
-    const int64_t left = 64 - session->virtual_tokens - session->first_position;
+    const struct in_front in_front = session_in_front(session, 0);
+    const int64_t left = 64 - in_front.tokens - in_front.first_position;
     const struct sequence s = random_sequence(t, 66, left + 1);
     const struct prompt fits = { .ids = s.ids, .count = left, .max_new = 1 }, too_long = { .ids = s.ids, .count = left + 1, .max_new = 1 };
     struct answer answer;

@@ -80,10 +80,6 @@ ROWS = (
     ("an adapter that is an object", ADAPTED, asks({"adapter": "adapter"}), "ids.jsonl:1 | \"adapter\" is no name, no list of names and not null | write…"),
     ("a list of lists of adapters", ADAPTED, asks([["adapter"]]), "ids.jsonl:1 | \"adapter\" is no name, no list of names and not null | write for instance…"),
     ("an adapter named twice", ADAPTED, asks(["adapter", "adapter"]), "ids.jsonl:1 | adapter 'adapter' is named twice | name each adapter once"),
-    ("rows in front of some sequences only", ADAPTED, both(folder_of("PROMPT_TUNING", [P, WIDTH]), asks("adapter", None)),
-     "ids.jsonl:1 | adapter 'adapter' (PROMPT_TUNING) puts rows in front of its sequences, and ids.jsonl:2 asks for none | give the lines with this adapter…"),
-    ("other rows in front of some sequences", ADAPTED + " --adapter b=adapter", both(folder_of("PREFIX_TUNING", PREFIX), asks(None, "b")),
-     "ids.jsonl:2 | adapter 'b' (PREFIX_TUNING) puts rows in front of its sequences, and ids.jsonl:1 asks for none | give the lines with this adapter…"),
     ("more sets of adapters than there may be", SCORE + FIVE, asks(*[list(names) for names in permutations("abcde")]),
      "ids.jsonl:65 | asks for other adapters than 64 lines before, all different | split the lines into several runs"),
 )
