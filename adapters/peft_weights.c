@@ -241,19 +241,8 @@ static enum status take_all(const struct reading *r, const struct safetensors_se
 
 enum status peft_weights_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err)
 {
-    static const char stem[] = "adapter_model";
-    const char *legacy = path_join(arena, folder, "adapter_model.bin"), *single = path_join(arena, folder, "adapter_model.safetensors");
-    const bool newer = file_exists(single) || file_exists(arena_print(arena, "%s.index.json", single));
-    *set = (struct safetensors_set){ 0 };
-    if (newer)
-        return safetensors_set_open(set, arena, folder, stem, err);
-    if (!file_exists(legacy))
-        return fail_with(err, BAD_FILE, "%s: holds neither adapter_model.safetensors, nor its index, nor adapter_model.bin",
-                         "give the folder of an adapter with its weights, as PEFT or graft writes it", folder);
-    set->file = NEW(arena, struct safetensors);
-    TRY(torch_pickle_open(&set->file[0], arena, legacy, err));
-    set->files = 1;
-    return OK;
+    static const struct container containers[] = { { "adapter_model.safetensors", safetensors_open }, { "adapter_model.bin", torch_pickle_open } };
+    return safetensors_set_open_first(set, arena, folder, containers, COUNT(containers), err);
 }
 
 enum status peft_trainable_check(const struct adapter *adapter, struct arena *arena, const char *folder, struct error *err)

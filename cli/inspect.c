@@ -53,7 +53,7 @@ static enum status inspect_model(struct arena *arena, const char *folder, struct
     for (size_t i = 0; i < COUNT(c.family->lora_targets) && c.family->lora_targets[i]; i++)
         output_print(out, "%s%s", i ? ", " : "", c.family->lora_targets[i]);
     output_print(out, " (PEFT's default)\n");
-    enum status status = safetensors_set_open(&set, arena, folder, "model", err);
+    enum status status = model_files_open(&set, arena, folder, err);
     if (status == OK) {
         uint64_t bytes = 0;
         int64_t tensors = 0;

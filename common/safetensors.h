@@ -35,12 +35,21 @@ void safetensors_close(struct safetensors *file);
 /* NULL if absent. */
 const struct safetensor *safetensors_find(const struct safetensors *file, const char *name);
 
-/* A folder's weights: model.safetensors, or the shards that model.safetensors.index.json names (each tensor must be in the shard the index
- * says; names in one place only), or any single name given by `stem` ("model", "adapter_model"). */
+/* What a folder's weights may be called, and what reads such a file: "model.safetensors" with safetensors_open(). */
+struct container {
+    const char *name;
+    enum status (*open)(struct safetensors *file, struct arena *arena, const char *path, struct error *err);
+};
+
+/* A folder's weights: one file, or the shards that an index beside it names (each tensor must be in the shard the index says; names in one place only). */
 struct safetensors_set {
     struct safetensors *file;
     int files;
 };
+/* The first of the containers that is there, as NAME or as NAME.index.json: what comes first wins. */
+enum status safetensors_set_open_first(struct safetensors_set *set, struct arena *arena, const char *folder, const struct container *container, int containers,
+                                       struct error *err) MUST_USE;
+/* STEM.safetensors or its shards alone. */
 enum status safetensors_set_open(struct safetensors_set *set, struct arena *arena, const char *folder, const char *stem, struct error *err) MUST_USE;
 void safetensors_set_close(struct safetensors_set *set);
 /* The tensor of that name in any file, NULL if absent; *file (may be NULL) gets the file it is in. */

@@ -1,19 +1,20 @@
-/* A folder's weights: one safetensors file, or the shards that an index names.
+/* A folder's weights: one file, or the shards that an index names; in safetensors, or in any container that gives the same table of tensors.
  *
  * The index is as untrusted as the shards: its file names may not leave the folder, and every promise it makes (this tensor is in that
  * shard) is checked when the set is opened, so that a missing tensor is found before any work is done.
  */
 #include "common/json.h"
 #include "common/safetensors.h"
+#include "common/text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-static enum status open_single(struct safetensors_set *set, struct arena *arena, const char *path, struct error *err)
+static enum status open_single(struct safetensors_set *set, struct arena *arena, const struct container *container, const char *path, struct error *err)
 {
     set->file = NEW(arena, struct safetensors);
-    TRY(safetensors_open(&set->file[0], arena, path, err));
+    TRY(container->open(&set->file[0], arena, path, err));
     set->files = 1;
     return OK;
 }
@@ -50,15 +51,15 @@ static enum status shard_names(struct arena *arena, json_t *weight_map, const ch
     return OK;
 }
 
-static enum status open_shards(struct safetensors_set *set, struct arena *arena, const char *folder, const char *index, const char *const *shard, int count,
-                               struct error *err)
+static enum status open_shards(struct safetensors_set *set, struct arena *arena, const struct container *container, const char *folder, const char *index,
+                               const char *const *shard, int count, struct error *err)
 {
     set->file = NEW_ARRAY(arena, count, struct safetensors);
     for (int i = 0; i < count; i++) {
         const char *path = path_join(arena, folder, shard[i]);
         if (!file_exists(path))
             return fail_with(err, BAD_FILE, "%s: the shard '%s' that it names is missing", "copy or download the missing file too", index, shard[i]);
-        TRY(safetensors_open(&set->file[i], arena, path, err));
+        TRY(container->open(&set->file[i], arena, path, err));
         set->files = i + 1;
     }
     return OK;
@@ -108,7 +109,8 @@ static enum status check_unique(const struct safetensors_set *set, struct arena 
     return OK;
 }
 
-static enum status open_index(struct safetensors_set *set, struct arena *arena, const char *folder, const char *path, struct error *err)
+static enum status open_index(struct safetensors_set *set, struct arena *arena, const struct container *container, const char *folder, const char *path,
+                              struct error *err)
 {
     json_t *root;
     const char **shard = NULL;
@@ -122,7 +124,7 @@ static enum status open_index(struct safetensors_set *set, struct arena *arena, 
     else
         status = shard_names(scratch, weight_map, path, &shard, &count, err);
     if (status == OK)
-        status = open_shards(set, arena, folder, path, shard, count, err);
+        status = open_shards(set, arena, container, folder, path, shard, count, err);
     if (status == OK)
         status = check_promises(set, weight_map, shard, path, err);
     if (status == OK)
@@ -132,24 +134,45 @@ static enum status open_index(struct safetensors_set *set, struct arena *arena, 
     return status;
 }
 
-enum status safetensors_set_open(struct safetensors_set *set, struct arena *arena, const char *folder, const char *stem, struct error *err)
+/* "a.safetensors, a.safetensors.index.json, a.bin, a.bin.index.json" */
+static const char *all_names(struct arena *arena, const struct container *container, int containers)
+{
+    struct text names = text_new(arena);
+    for (int i = 0; i < containers; i++)
+        text_print(&names, "%s%s, %s.index.json", i ? ", " : "", container[i].name, container[i].name);
+    return names.bytes;
+}
+
+static enum status open_first(struct safetensors_set *set, struct arena *arena, const char *folder, const struct container *container, int containers,
+                              struct error *err)
+{
+    if (!folder_exists(folder))
+        return fail_with(err, BAD_FILE, "%s: no such folder", "give the folder that holds the weights; check the path", folder);
+    for (int i = 0; i < containers; i++) {
+        const char *single = path_join(arena, folder, container[i].name), *index = arena_print(arena, "%s.index.json", single);
+        if (file_exists(single))
+            return open_single(set, arena, &container[i], single, err);
+        if (file_exists(index))
+            return open_index(set, arena, &container[i], folder, index, err);
+    }
+    return fail_with(err, BAD_FILE, "%s: holds no weights: none of %s", "give the folder that holds the weights", folder,
+                     all_names(arena, container, containers));
+}
+
+enum status safetensors_set_open_first(struct safetensors_set *set, struct arena *arena, const char *folder, const struct container *container, int containers,
+                                       struct error *err)
 {
     *set = (struct safetensors_set){ 0 };
-    const char *single = path_join(arena, folder, arena_print(arena, "%s.safetensors", stem));
-    const char *index = arena_print(arena, "%s.index.json", single);
-    enum status status;
-    if (!folder_exists(folder))
-        status = fail_with(err, BAD_FILE, "%s: no such folder", "give the folder that holds the weights; check the path", folder);
-    else if (file_exists(single))
-        status = open_single(set, arena, single, err);
-    else if (file_exists(index))
-        status = open_index(set, arena, folder, index, err);
-    else
-        status = fail_with(err, BAD_FILE, "%s: holds neither %s.safetensors nor %s.safetensors.index.json",
-                           "give the folder that holds the weights, in safetensors format", folder, stem, stem);
+    enum status status = open_first(set, arena, folder, container, containers, err);
     if (status != OK)
         safetensors_set_close(set);
     return status;
+}
+
+enum status safetensors_set_open(struct safetensors_set *set, struct arena *arena, const char *folder, const char *stem, struct error *err)
+{
+    const struct container container = { arena_print(arena, "%s.safetensors", stem), safetensors_open };
+    return safetensors_set_open_first(set, arena, folder, &container, 1, err);
 }
 
 void safetensors_set_close(struct safetensors_set *set)

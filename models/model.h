@@ -108,9 +108,12 @@ struct model {
  * NOT an error: it is emulated by widening, slower). "float16" is BAD_CONFIG on a CPU. */
 enum status model_dtype(const char *setting, const struct model_config *config, const struct device *device, enum dtype *dtype, struct error *err) MUST_USE;
 
+/* The weights of a model's folder: model.safetensors or its shards, else pytorch_model.bin or its shards. To be closed with safetensors_set_close(). */
+enum status model_files_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err) MUST_USE;
+
 /* Tensors with shapes and names but without data: enough to record and plan. */
 enum status model_describe(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;
-/* model_describe() plus where every tensor lies in the folder's safetensors, and mapped_bytes and converted_bytes; reads headers only. A matrix that a file
+/* model_describe() plus where every tensor lies in the folder's files, and mapped_bytes and converted_bytes; reads headers only. A matrix that a file
  * keeps in a narrower dtype than computation keeps it in memory. Missing, unexpected and misshapen tensors are BAD_MODEL, by name. A stored lm_head of a tied
  * model must equal the embedding. On failure there is nothing to release. */
 enum status model_locate(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;

@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The checksums of a larger file are not looked at: opening a model would read all of its weights, which safetensors lets nobody check either. */
+enum { LARGEST_PROVEN = 256 << 20 };
+
 struct storage {
     const char *key, *dtype;
     int64_t elements;
@@ -220,7 +223,8 @@ static enum status read_zip(struct reading *r, struct pickle_value **root)
         if (entry->bytes != bytes_of(storage))
             return fail_with(r->err, BAD_FILE, "%s: entry '%.200s' of %" PRIu64 " bytes for %" PRId64 " elements of %s",
                              "the file is damaged: copy or download it again", r->map->path, name, entry->bytes, storage->elements, storage->dtype);
-        TRY(zip_check(&zip, entry, r->err));
+        if (r->map->size <= LARGEST_PROVEN)
+            TRY(zip_check(&zip, entry, r->err));
         storage->bytes = r->map->bytes + entry->offset;
     }
     return OK;

@@ -1,4 +1,4 @@
-/* Bytes for a described model, from the safetensors of its folder.
+/* Bytes for a described model, from the safetensors or torch.save files of its folder.
  *
  * What the file stores in the dtype of computation is used where it lies in the mapping, and so are the matrices of a narrower file: products and embeddings
  * widen what they read. Everything else is converted once, into one allocation. A file must hold exactly the tensors of its configuration: a tensor that nobody
@@ -9,6 +9,7 @@
 #include "models/alibi.h"
 #include "models/family.h"
 #include "models/rope.h"
+#include "models/torch_pickle.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ static enum status missing(const struct model *model, const struct tensor *t, st
     char others[48] = "";
     if (more > 0)
         snprintf(others, sizeof others, " (and %d more)", more);
-    return fail_with(err, BAD_MODEL, "%s: tensor '%s' [%" PRId64 ", %" PRId64 "] is missing from the safetensors%s",
+    return fail_with(err, BAD_MODEL, "%s: tensor '%s' [%" PRId64 ", %" PRId64 "] is missing from the weights%s",
                      "the folder is incomplete, or its config.json belongs to another model", model->config.folder, t->name, t->rows, t->cols, others);
 }
 
@@ -172,6 +173,8 @@ static enum status check_tied_head(const struct model *model, const struct sourc
     if (!head || head == embed->stored)
         return OK;
     bool same = text_equal(head->dtype, embed->stored->dtype) && head->bytes == embed->stored->bytes;
+    if (same && head->data == embed->stored->data)
+        return OK; /* torch.save writes a storage once, however many names it has */
     same = same && memcmp(head->data, embed->stored->data, head->bytes) == 0;
     map_forget(head->data, head->bytes);
     map_forget(embed->stored->data, embed->stored->bytes);
@@ -211,10 +214,16 @@ static void fill_positions(struct model *model, struct arena *arena, struct devi
     tensor_upload(device, t, values);
 }
 
+enum status model_files_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err)
+{
+    static const struct container containers[] = { { "model.safetensors", safetensors_open }, { "pytorch_model.bin", torch_pickle_open } };
+    return safetensors_set_open_first(set, arena, folder, containers, COUNT(containers), err);
+}
+
 /* Opens the files, finds every tensor in them and counts bytes. */
 static enum status resolve(struct model *model, struct arena *arena, struct error *err)
 {
-    TRY(safetensors_set_open(&model->files, arena, model->config.folder, "model", err));
+    TRY(model_files_open(&model->files, arena, model->config.folder, err));
     model->source = NEW_ARRAY(arena, model->tensors, struct source);
     TRY(find_sources(model, model->source, err));
     TRY(refuse_unexpected(model, arena, model->source, err));

@@ -1,4 +1,6 @@
-/* A folder to be told what it is: adapter_config.json, adapter weights, config.json, model weights, each behind "====". */
+/* A folder to be told what it is: adapter_config.json, adapter weights, config.json, model weights, the same in a torch.save file, its index; each behind
+ * "====".
+ */
 #include "cli/commands.h"
 #include "tests/fuzz/fuzz_folder.h"
 
@@ -13,6 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     fuzz_put_safetensors("adapter_model.safetensors", fuzz_next(&rest));
     fuzz_put("config.json", fuzz_next(&rest));
     fuzz_put_safetensors("model.safetensors", fuzz_next(&rest));
+    fuzz_put("pytorch_model.bin", fuzz_next(&rest));
+    fuzz_put("pytorch_model.bin.index.json", fuzz_next(&rest));
     options->device = "cpu";
     options->arguments = (struct list){ .item = &folder, .count = 1 };
     enum status status = command_inspect.run(&(struct cli){ arena, &err }, options);

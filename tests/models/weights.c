@@ -266,7 +266,7 @@ static const struct {
     const char *what;
 } damages[] = {
     { drop_a_projection, "tensor 'model.layers.1.mlp.up_proj.weight' [24, 16] is missing" },
-    { drop_two, "tensor 'model.layers.0.mlp.up_proj.weight' [24, 16] is missing from the safetensors (and 1 more)" },
+    { drop_two, "tensor 'model.layers.0.mlp.up_proj.weight' [24, 16] is missing from the weights (and 1 more)" },
     { drop_the_head, "tensor 'lm_head.weight' is missing, and config.json says tie_word_embeddings false" },
     { add_a_bias, "model.safetensors: tensor 'model.layers.0.self_attn.q_proj.bias' F32 [16]: a llama of this config.json has no such tensor" },
     { add_a_layer, "tensor 'model.layers.2.mlp.up_proj.weight' F32 [24, 16]" },

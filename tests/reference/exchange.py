@@ -5,10 +5,11 @@
 
 A row of CASES is one adapter over the model of a recorded case. PEFT makes it and saves it, graft scores with the folder; graft trains the same method and saves
 it, PEFT loads that folder without complaint. So it is for the LoRA of every recorded case, which graft goes on training. A row of SUMS is two adapters that both
-attach at once. The logits must be equal each time. Exit status 77 where torch and peft are not installed.
+attach at once. A row of SAVED is a recorded model written by torch.save, as model folders held their weights before safetensors. The logits must be equal each time. Exit status 77 where torch and peft are not installed.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,43 @@ SUMS = {
 }
 
 
+def in_shards(state, folder):
+    """pytorch_model.bin.index.json and two shards."""
+    names, weight_map = list(state), {}
+    for number, part in enumerate((names[:len(names) // 2], names[len(names) // 2:]), 1):
+        file = f"pytorch_model-{number:05}-of-00002.bin"
+        torch.save({name: state[name] for name in part}, os.path.join(folder, file))
+        weight_map.update(dict.fromkeys(part, file))
+    with open(os.path.join(folder, "pytorch_model.bin.index.json"), "w") as out:
+        json.dump({"metadata": {"total_size": 0}, "weight_map": weight_map}, out)
+
+
+def in_one(**options):
+    return lambda state, folder: torch.save(state, os.path.join(folder, "pytorch_model.bin"), **options)
+
+
+ZIP, BEFORE_ZIP = in_one(), in_one(_use_new_zipfile_serialization=False)
+# name: the model's case, what writes its state_dict, and what becomes of that before
+SAVED = {
+    "torch.save, a tied head of one storage": ("bloom_heads_3", ZIP, lambda state: state),
+    "torch.save, parameters": ("gptj_plain", ZIP, lambda state: {k: torch.nn.Parameter(v) for k, v in state.items()}),
+    "torch.save, one storage for all": ("codegen_heads_4", ZIP, lambda state: {k: v for k, v in zip(state, one_storage(state.values()))}),
+    "torch.save, old buffers": ("gpt2_plain", ZIP, lambda state: state | {
+        f"transformer.h.{i}.attn.{name}": value for i in range(2) for name, value in (("bias", torch.ones(1, 1, 64, 64, dtype=torch.bool)), ("masked_bias", torch.tensor(-1e4)))}),
+    "torch.save, no prefix": ("falcon_rw", ZIP, lambda state: {k.removeprefix("transformer."): v for k, v in state.items() if k != "lm_head.weight"}),
+    "torch.save, in shards": ("mistral_window", in_shards, lambda state: state),
+    "torch.save, in shards, half precision": ("llama_float16_old", in_shards, lambda state: {k: v.half() for k, v in state.items()}),
+    "torch.save before 1.6": ("mpt_heads_3", BEFORE_ZIP, lambda state: state),
+    "torch.save before 1.6, half precision": ("gpt2_all_linear", BEFORE_ZIP, lambda state: {k: v.half() for k, v in state.items()}),
+}
+
+
+def one_storage(values):
+    values = list(values)
+    parts = torch.cat([value.flatten() for value in values]).split([value.numel() for value in values])
+    return [part.view(value.shape) for part, value in zip(parts, values)]
+
+
 def run(*command):
     done = subprocess.run([*command, "--quiet", "--device", "cpu"], capture_output=True, text=True)
     if done.returncode != 0:
@@ -114,9 +152,9 @@ def peft_logits(model, ids):
         return [model(input_ids=torch.tensor([one]), use_cache=False).logits[0][-len(one):] for one in ids]
 
 
-def graft_logits(graft, case, adapters, work):
+def graft_logits(graft, case, adapters, work, model=None):
     out = os.path.join(work, "logits.safetensors")
-    run(graft, "score", "--model", os.path.join(RECORDS, case, "model"), *(word for adapter in adapters for word in ("--adapter", adapter)), "--input", os.path.join(RECORDS, case, "score.jsonl"),
+    run(graft, "score", "--model", model or os.path.join(RECORDS, case, "model"), *(word for adapter in adapters for word in ("--adapter", adapter)), "--input", os.path.join(RECORDS, case, "score.jsonl"),
         "--output", os.path.join(work, "score.jsonl"), "--logits", out, "--force")
     stored = load_file(out)
     return [stored[f"logits.{i}"] for i in range(len(stored))]
@@ -179,6 +217,15 @@ def check_sum(graft, name, work):
     return (worst(graft_logits(graft, case, folders, work), peft_logits(model.eval(), ids)),)
 
 
+def check_saved(graft, name, work):
+    case, write, change = SAVED[name]
+    model, folder = base_of(case).eval(), os.path.join(work, "model")
+    os.makedirs(folder)
+    shutil.copy(os.path.join(RECORDS, case, "model", "config.json"), folder)
+    write(change(model.state_dict()), folder)
+    return (worst(graft_logits(graft, case, [], work, folder), peft_logits(model, ids_of(case))),)
+
+
 def is_known(case):
     """Whether transformers knows the type of the model: of the names that code beside a model gave it, it does not."""
     with open(os.path.join(RECORDS, case, "model", "config.json")) as file:
@@ -200,7 +247,7 @@ def main():
     logging.disable_progress_bar()
     torch.set_num_threads(1)
     graft, missed = os.path.abspath(sys.argv[1]), 0
-    rows = [(check_case, name) for name in CASES] + [(check_record, case) for case in lora_records()] + [(check_sum, name) for name in SUMS]
+    rows = [(check_case, name) for name in CASES] + [(check_record, case) for case in lora_records()] + [(check_sum, name) for name in SUMS] + [(check_saved, name) for name in SAVED]
     print(f"{'largest difference, of the largest logit':44}{'PEFT to graft':>16}{'graft to PEFT':>16}")
     for check, name in rows:
         with tempfile.TemporaryDirectory() as work:

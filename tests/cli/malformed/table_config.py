@@ -92,7 +92,7 @@ ROWS = (
     ("config.json: untied, but without a head", SCORE, config(tie_word_embeddings=False),
      "base | tensor 'lm_head.weight' is missing, and config.json says tie_word_embeddings false | if the head is the embedding, set tie_word_embeddings to…"),
     ("config.json: biases that the weights lack", SCORE, config(attention_bias=True),
-     "base | tensor 'model.layers.0.self_attn.q_proj.bias' [1, 96] is missing from the safetensors (and 15 more) | the folder is incomplete, or its config.json belongs to…"),
+     "base | tensor 'model.layers.0.self_attn.q_proj.bias' [1, 96] is missing from the weights (and 15 more) | the folder is incomplete, or its config.json belongs to…"),
     ("config.json: biases by a number", SCORE, config(mlp_bias=1), "base/config.json | 'mlp_bias' is 1 | it must be true or false"),
     ("config.json: a dtype that is a number", SCORE, config(dtype=16), "base/config.json | 'dtype' is 16 | it must be a string"),
     ("config.json: quantised", SCORE, config(quantization_config={"quant_method": "gptq"}),
