@@ -1,4 +1,4 @@
-/* graft inspect: what a model folder, an adapter folder or a token cache is. */
+/* graft inspect: what a model folder, an adapter folder, a checkpoint or a token cache is. */
 #include "cli/commands.h"
 #include "cli/inspect_adapter.h"
 #include "cli/opened.h"
@@ -6,6 +6,7 @@
 #include "common/hdf5_file.h"
 #include "datasets/token_cache.h"
 #include "models/family.h"
+#include "trainer/checkpoint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,28 @@ static enum status inspect_cache(struct arena *arena, const char *path, struct o
     return OK;
 }
 
+static enum status inspect_checkpoint(struct arena *arena, const char *path, struct output *out, struct error *err)
+{
+    struct checkpoint c;
+    char text[32];
+    enum status status = checkpoint_open(&c, arena, path, err);
+    if (status == OK) {
+        const struct position *p = &c.position;
+        output_print(out, "%s: a checkpoint, intact\n  step           %lld, after %.1f s\n  loss           %.9g, at the first step %.9g\n", path,
+                     (long long)p->step, p->seconds, p->last_loss, p->first_loss);
+        if (p->best_step)
+            output_print(out, "  eval_loss      %.9g, best %.9g at step %lld\n", p->eval_loss, p->best_eval_loss, (long long)p->best_step);
+        output_print(out, "  parameters     %lld tensors, %s with moments%s\n", (long long)c.tensors,
+                     text_bytes(text, (uint64_t)c.count * sizeof(float) * (c.best ? 4 : 3)), c.best ? " and the best" : "");
+        output_print(out, "  micro-batches  %lld tokens\n  metrics.jsonl  %lld bytes of it\n", (long long)p->micro_batch_tokens, (long long)p->metrics_bytes);
+        for (int i = 0; i < IDENTITY_PARTS; i++)
+            if (*c.identity.text[i])
+                output_print(out, "  %-14s %s\n", identity_name[i], c.identity.text[i]);
+    }
+    checkpoint_close(&c);
+    return status;
+}
+
 /* Loads the adapter onto the model, as every other command would. */
 static enum status check_fit(struct cli *cli, const struct inspect_options *o, const char *folder, struct output *out)
 {
@@ -110,11 +133,13 @@ static enum status run_inspect(struct cli *cli, const void *options)
             fail_with(cli->err, BAD_OPTION, "--model: %s is no adapter folder", "only an adapter can be held against a model: leave the option out", folder);
     else if (file_exists(path_join(cli->arena, folder, "config.json")))
         status = inspect_model(cli->arena, folder, &out, cli->err);
+    else if (hdf5_is_sealed(folder) && checkpoint_is(folder))
+        status = inspect_checkpoint(cli->arena, folder, &out, cli->err);
     else if (hdf5_is_sealed(folder))
         status = inspect_cache(cli->arena, folder, &out, cli->err);
     else
-        status = fail_with(cli->err, BAD_FILE, "%s: neither a model folder nor an adapter folder nor a token cache",
-                           "a model folder has a config.json, an adapter folder an adapter_config.json; a token cache is a .h5 file of data.cache", folder);
+        status = fail_with(cli->err, BAD_FILE, "%s: neither a model folder nor an adapter folder nor a checkpoint nor a token cache",
+                           "a model folder has a config.json, an adapter folder an adapter_config.json; checkpoints and token caches are .h5 files", folder);
     if (status == OK && o->model)
         status = check_fit(cli, o, folder, &out);
     if (status == OK)
@@ -126,7 +151,7 @@ static enum status run_inspect(struct cli *cli, const void *options)
 const struct command command_inspect = {
     .name = "inspect",
     .arguments = "PATH",
-    .summary = "what a model folder, an adapter folder or a token cache is",
+    .summary = "what a model folder, an adapter folder, a checkpoint or a token cache is",
     .min_arguments = 1,
     .max_arguments = 1,
     .option = inspect_rows,

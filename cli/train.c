@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "trainer/measure.h"
 #include "trainer/profile.h"
+#include "trainer/resume.h"
 #include "trainer/train.h"
 
 #include <math.h>
@@ -10,10 +11,23 @@
 struct train_command_options {
     struct common_options common;
     bool force, profile;
+    const char *resume;
+    struct list allow_change;
+};
+
+/* What a run needs beside itself. */
+struct sitting {
+    struct resume resume;
+    struct identity identity;
+    struct train_outcome outcome;
 };
 
 static const struct option train_rows[] = {
     { "force", OPTION_FLAG, offsetof(struct train_command_options, force), NULL, NULL, 0, 0, "replace an earlier run in training.output_dir" },
+    { "resume", OPTION_TEXT, offsetof(struct train_command_options, resume), "auto|never|FILE", NULL, 0, 0,
+      "whether to go on with a run that did not reach its end: auto, unless given, from its newest good checkpoint; or from the one named" },
+    { "allow-change", OPTION_LIST, offsetof(struct train_command_options, allow_change), "KEY", NULL, 0, 0,
+      "go on although this setting, or what the run is made of, is another" },
     { "profile", OPTION_FLAG, offsetof(struct train_command_options, profile), NULL, NULL, 0, 0, "print where the time goes, per kind of step" },
 };
 
@@ -44,7 +58,8 @@ static enum status say_end(const struct run *run, const struct train_outcome *ou
 }
 
 /* Trains under the profiler and prints its table. */
-static enum status train_profiled(struct run *run, bool quiet, struct train_outcome *outcome, struct error *err)
+static enum status train_profiled(struct run *run, const struct identity *identity, const struct checkpoint *from, bool quiet, struct train_outcome *outcome,
+                                  struct error *err)
 {
     struct profile profile = { 0 };
     struct output out;
@@ -52,10 +67,35 @@ static enum status train_profiled(struct run *run, bool quiet, struct train_outc
     TRY(measure_product(run->device, F32, &peak, err));
     run->session.watch = profile_step;
     run->session.watcher = &profile;
-    TRY(train(run, quiet, outcome, err));
+    TRY(train(run, identity, from, quiet, outcome, err));
     TRY(output_open(&out, run->arena, NULL, true, err));
     profile_print(&profile, peak, &out);
     return output_commit(&out);
+}
+
+static void say_resumed(const struct resume *resume, const struct run *run, bool quiet)
+{
+    if (!quiet && resume->checkpoint.path)
+        fprintf(stderr, "graft: goes on from %s, step %lld of %lld\n", resume->where, (long long)resume->checkpoint.position.step, (long long)run->steps);
+    else if (!quiet && resume->where)
+        fprintf(stderr, "graft: the run in %s ended before its first checkpoint, and begins again\n", run->config.training.output_dir);
+}
+
+static enum status train_on(struct cli *cli, const struct train_command_options *o, struct device *device, struct run *run, struct sitting *sitting)
+{
+    const struct list *arguments = &o->common.arguments;
+    const struct resume *resume = &sitting->resume;
+    const struct allowed allowed = { o->allow_change.item, o->allow_change.count };
+    TRY(run_open(run, cli->arena, device, arguments->item[0], arguments->item + 1, arguments->count - 1, false, cli->err));
+    TRY(resume_prepare(resume, run, cli->err));
+    TRY(run_load(run, cli->err));
+    TRY(identity_make(&sitting->identity, run, cli->err));
+    TRY(resume_check(resume, run, &sitting->identity, &allowed, cli->err));
+    say_start(run, o->common.quiet);
+    say_resumed(resume, run, o->common.quiet);
+    TRY((o->profile ? train_profiled : train)(run, &sitting->identity, resume->checkpoint.path ? &resume->checkpoint : NULL, o->common.quiet, &sitting->outcome,
+                                              cli->err));
+    return say_end(run, &sitting->outcome, cli->err);
 }
 
 static enum status run_train(struct cli *cli, const void *options)
@@ -64,24 +104,26 @@ static enum status run_train(struct cli *cli, const void *options)
     const struct list *arguments = &o->common.arguments;
     struct device device = { 0 };
     struct run run = { 0 };
+    struct sitting *sitting = NEW(cli->arena, struct sitting);
     struct config config;
     train_block_signals();
     TRY(config_read(&config, cli->arena, arguments->item[0], arguments->item + 1, arguments->count - 1, cli->err));
-    TRY(train_check_output(&config, cli->arena, o->force, cli->err));
-    enum status status = device_open(&device, o->common.device, (int)o->common.threads, cli->err);
+    enum status status = resume_find(&sitting->resume, cli->arena, &config, o->resume, o->force, cli->err);
     if (status == OK)
-        status = run_open(&run, cli->arena, &device, arguments->item[0], arguments->item + 1, arguments->count - 1, true, cli->err);
-    if (status == OK) {
-        struct train_outcome outcome;
-        say_start(&run, o->common.quiet);
-        status = (o->profile ? train_profiled : train)(&run, o->common.quiet, &outcome, cli->err);
-        if (status == OK)
-            status = say_end(&run, &outcome, cli->err);
-    }
+        status = device_open(&device, o->common.device, (int)o->common.threads, cli->err);
+    if (status == OK)
+        status = train_on(cli, o, &device, &run, sitting);
+    resume_close(&sitting->resume);
     run_close(&run);
     if (device.row)
         device_close(&device);
     return status;
+}
+
+static void train_help(struct text *out)
+{
+    config_help(out);
+    changes_help(out);
 }
 
 const struct command command_train = {
@@ -95,5 +137,5 @@ const struct command command_train = {
     .bytes = sizeof(struct train_command_options),
     .run = run_train,
     .multiplies = true,
-    .more_help = config_help,
+    .more_help = train_help,
 };

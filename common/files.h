@@ -76,5 +76,11 @@ void output_discard(struct output *out); /* safe after commit and on a zeroed st
 
 /* Appends one line to a log file that other programs may follow (metrics.jsonl): a single write(2). Errors: DISK. */
 enum status file_append(const char *path, const char *bytes, size_t size, struct error *err) MUST_USE;
+/* Brings a log file to the disk. *size: the bytes it has; 0 if it does not exist. Errors: DISK. */
+enum status file_sync(const char *path, int64_t *size, struct error *err) MUST_USE;
+/* Cuts a log file back to so many bytes. Errors: DISK. */
+enum status file_cut(const char *path, int64_t size, struct error *err) MUST_USE;
+/* Removes a file; fine if it does not exist. Errors: DISK. */
+enum status file_remove(const char *path, struct error *err) MUST_USE;
 
 #endif

@@ -11,15 +11,21 @@
 enum { SEAL = 512 }; /* the smallest user block there is */
 
 static const char title[] = "graft, sealed HDF5\n";
+static const char cure[] = "delete the file: a token cache is made again, and a run goes on from the checkpoint before";
 
 static hid_t type_of(enum hdf5_type type)
 {
-    return type == HDF5_TEXT ? H5T_NATIVE_UINT8 : type == HDF5_INT32 ? H5T_NATIVE_INT32 : H5T_NATIVE_INT64;
+    const hid_t types[] = { [HDF5_TEXT] = H5T_NATIVE_UINT8,
+                            [HDF5_INT32] = H5T_NATIVE_INT32,
+                            [HDF5_INT64] = H5T_NATIVE_INT64,
+                            [HDF5_FLOAT32] = H5T_NATIVE_FLOAT,
+                            [HDF5_FLOAT64] = H5T_NATIVE_DOUBLE };
+    return types[type];
 }
 
 static int64_t size_of(enum hdf5_type type)
 {
-    static const int64_t size[] = { [HDF5_TEXT] = 1, [HDF5_INT32] = 4, [HDF5_INT64] = 8 };
+    static const int64_t size[] = { [HDF5_TEXT] = 1, [HDF5_INT32] = 4, [HDF5_INT64] = 8, [HDF5_FLOAT32] = 4, [HDF5_FLOAT64] = 8 };
     return size[type];
 }
 
@@ -36,7 +42,7 @@ static enum status cannot_write(struct error *err, const char *doing)
 
 static enum status damaged(struct error *err, const char *path, const char *what)
 {
-    return fail_with(err, BAD_FILE, "%s: damaged: %s", "delete the file; what made it makes it again", path, what);
+    return fail_with(err, BAD_FILE, "%s: damaged: %s", cure, path, what);
 }
 
 /* Arrays begin at multiples of 8. The driver that uses stdio takes names as they are; the others resolve links, and a file that is being written has no name.
@@ -153,6 +159,11 @@ enum status hdf5_open(struct hdf5_file *file, const char *path, struct error *er
     return OK;
 }
 
+bool hdf5_has(const struct hdf5_file *file, const char *name)
+{
+    return H5Lexists(file->handle, name, H5P_DEFAULT) > 0;
+}
+
 /* Where a contiguous array of that type lies; false if there is none. */
 static bool locate(hid_t array, enum hdf5_type type, haddr_t *at, hsize_t *extent)
 {
@@ -180,7 +191,7 @@ enum status hdf5_find(const struct hdf5_file *file, const char *name, enum hdf5_
         H5Dclose(array);
     const uint64_t size = (uint64_t)size_of(type);
     if (!found || at > file->map.size || at % size != 0 || extent > (file->map.size - at) / size)
-        return fail_with(err, BAD_FILE, "%s: no array '%s' of the right kind", "delete the file; what made it makes it again", file->map.path, name);
+        return fail_with(err, BAD_FILE, "%s: no array '%s' of the right kind", cure, file->map.path, name);
     *values = file->map.bytes + at;
     *count = (int64_t)extent;
     return OK;

@@ -10,7 +10,7 @@
 
 #include "common/files.h"
 
-enum hdf5_type { HDF5_TEXT, HDF5_INT32, HDF5_INT64 };
+enum hdf5_type { HDF5_TEXT, HDF5_INT32, HDF5_INT64, HDF5_FLOAT32, HDF5_FLOAT64 };
 
 struct hdf5_file {
     int64_t handle; /* of libhdf5; 0: closed */
@@ -33,6 +33,7 @@ bool hdf5_is_sealed(const char *path);
 enum status hdf5_open(struct hdf5_file *file, const char *path, struct error *err) MUST_USE;
 /* An array, in the mapping. Errors: BAD_FILE if there is none of that name and type, or it does not lie in the file. */
 enum status hdf5_find(const struct hdf5_file *file, const char *name, enum hdf5_type type, const void **values, int64_t *count, struct error *err) MUST_USE;
+bool hdf5_has(const struct hdf5_file *file, const char *name);
 /* The mapping goes too, unless the caller took it (and zeroed file->map). Safe on a zeroed or closed file. */
 void hdf5_close(struct hdf5_file *file);
 

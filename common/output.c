@@ -385,3 +385,29 @@ enum status file_append(const char *path, const char *bytes, size_t size, struct
         status = cannot_write(err, path, "closing failed");
     return status;
 }
+
+enum status file_sync(const char *path, int64_t *size, struct error *err)
+{
+    struct stat about;
+    *size = 0;
+    int file = file_open(path, O_RDONLY);
+    if (file < 0)
+        return errno == ENOENT ? OK : cannot_write(err, path, "cannot open");
+    enum status status = fstat(file, &about) == 0 && synced(file) ? OK : cannot_write(err, path, "fsync failed");
+    close(file);
+    if (status == OK)
+        *size = about.st_size;
+    return status;
+}
+
+enum status file_cut(const char *path, int64_t size, struct error *err)
+{
+    return truncate(path, size) == 0 ? OK : cannot_write(err, path, "cannot be cut");
+}
+
+enum status file_remove(const char *path, struct error *err)
+{
+    if (unlink(path) != 0 && errno != ENOENT)
+        return fail_with(err, DISK, "%s: could not be removed: %s", "check the folder's permissions", path, strerror(errno));
+    return OK;
+}

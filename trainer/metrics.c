@@ -21,7 +21,15 @@ static double epoch(const struct run *run, int64_t step)
     return (double)step / (double)run->steps_per_epoch;
 }
 
-enum status metrics_step(const struct run *run, int64_t step, const struct step_result *result, double learning_rate, double tokens_per_second,
+static enum status add_parameter_hash(const struct run *run, struct text *line, struct error *err)
+{
+    char hex[65];
+    TRY(adapter_hash(run->adapter, hex, err));
+    text_print(line, ", \"parameter_hash\": \"%.*s\"", PARAMETER_HASH, hex);
+    return OK;
+}
+
+enum status metrics_step(const struct run *run, int64_t step, const struct step_result *result, double learning_rate, double tokens_per_second, bool hash,
                          struct error *err)
 {
     struct arena *arena = arena_create_like(run->arena);
@@ -32,8 +40,11 @@ enum status metrics_step(const struct run *run, int64_t step, const struct step_
     number(&line, "grad_norm", result->grad_norm);
     number(&line, "learning_rate", learning_rate);
     number(&line, "tokens_per_second", tokens_per_second);
-    text_print(&line, ", \"trained_tokens\": %lld, \"memory_bytes\": %zu}\n", (long long)result->trained, memory_peak());
-    enum status status = append(run, &line, err);
+    text_print(&line, ", \"trained_tokens\": %lld, \"memory_bytes\": %zu", (long long)result->trained, memory_peak());
+    enum status status = hash ? add_parameter_hash(run, &line, err) : OK;
+    text_add_string(&line, "}\n");
+    if (status == OK)
+        status = append(run, &line, err);
     arena_destroy(arena);
     return status;
 }
@@ -53,35 +64,37 @@ enum status metrics_eval(const struct run *run, int64_t step, const struct loss_
     return status;
 }
 
-static enum status add_hashes(struct run *run, json_t *json, struct error *err)
+static enum status add_hashes(struct run *run, const struct identity *identity, json_t *json, struct error *err)
 {
+    static const char *const key[IDENTITY_PARTS] = { [GRAFT] = "graft",
+                                                     [DEVICE] = "device",
+                                                     [DTYPE] = "dtype",
+                                                     [BASE] = "base_hash",
+                                                     [DATA] = "data_hash",
+                                                     [EVAL_DATA] = "eval_data_hash",
+                                                     [TOKENIZER] = "tokenizer_hash",
+                                                     [START] = "start_hash" };
     char hex[65];
-    TRY(model_hash(&run->model, hex, err));
-    json_object_set_new(json, "base_hash", json_string(hex));
     TRY(adapter_hash(run->adapter, hex, err));
     json_object_set_new(json, "adapter_hash", json_string(hex));
-    json_object_set_new(json, "data_hash", json_string(run->train.hash));
     json_object_set_new(json, "config_hash", json_string(run->config.hash));
-    if (run->eval.count)
-        json_object_set_new(json, "eval_data_hash", json_string(run->eval.hash));
-    if (run->tokenizer)
-        json_object_set_new(json, "tokenizer_hash", json_string(tokenizer_hash(run->tokenizer)));
+    for (int i = 0; i < IDENTITY_PARTS; i++)
+        if (*identity->text[i])
+            json_object_set_new(json, key[i], json_string(identity->text[i]));
     return OK;
 }
 
-enum status manifest_write(struct run *run, int64_t steps_done, double seconds, const char *outcome, struct error *err)
+enum status manifest_write(struct run *run, const struct identity *identity, int64_t steps_done, double seconds, const char *outcome, struct error *err)
 {
     json_t *json = json_object();
-    json_object_set_new(json, "graft", json_string(GRAFT_VERSION));
-    json_object_set_new(json, "device", json_string(run->device->name));
     json_object_set_new(json, "threads", json_integer(run->device->threads));
-    json_object_set_new(json, "dtype", json_string(dtype_name(run->model.dtype)));
     json_object_set_new(json, "base", json_string(run->config.model.path));
+    json_object_set_new(json, "micro_batch_tokens", json_integer(run->budget.micro_batch_tokens));
     json_object_set_new(json, "steps", json_integer(steps_done));
     json_object_set_new(json, "seconds", json_real(seconds));
     json_object_set_new(json, "outcome", json_string(outcome));
     struct output out = { 0 };
-    enum status status = add_hashes(run, json, err);
+    enum status status = add_hashes(run, identity, json, err);
     char *text = status == OK ? json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
     if (status == OK && !text)
         status = fail_with(err, NO_MEMORY, "manifest.json: no memory left to write it", "free memory");

@@ -16,10 +16,10 @@ double monotonic_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-struct progress progress_begin(bool quiet, int64_t total)
+struct progress progress_begin(bool quiet, int64_t first, int64_t total)
 {
     double now = monotonic_seconds();
-    return (struct progress){ .quiet = quiet, .terminal = isatty(STDERR_FILENO), .began = now, .drawn = now - 1, .total = total };
+    return (struct progress){ .quiet = quiet, .terminal = isatty(STDERR_FILENO), .began = now, .drawn = now - 1, .first = first, .total = total };
 }
 
 void progress_step(struct progress *progress, int64_t step, const struct step_result *result, double learning_rate, double tokens_per_second, bool logged)
@@ -28,7 +28,7 @@ void progress_step(struct progress *progress, int64_t step, const struct step_re
     if (progress->quiet || (progress->terminal ? now - progress->drawn < REDRAW_SECONDS && step < progress->total : !logged))
         return;
     progress->drawn = now;
-    double left = (now - progress->began) / (double)step * (double)(progress->total - step);
+    double left = (now - progress->began) / (double)(step - progress->first) * (double)(progress->total - step);
     char memory[32];
     fprintf(stderr, "%sstep %lld/%lld  loss %.4f  lr %.2e  %.0f tokens/s  %02d:%02d:%02d left  %s%s", progress->terminal ? "\r\033[K" : "", (long long)step,
             (long long)progress->total, result->loss, learning_rate, tokens_per_second, (int)(left / 3600), (int)(left / 60) % 60, (int)left % 60,

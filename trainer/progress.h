@@ -6,12 +6,12 @@
 
 struct progress {
     bool quiet, terminal;
-    double began, drawn; /* seconds, monotonic */
-    int64_t total;
+    double began, drawn;  /* seconds, monotonic */
+    int64_t first, total; /* steps: taken when this began, and in all */
 };
 
 double monotonic_seconds(void);
-struct progress progress_begin(bool quiet, int64_t total);
+struct progress progress_begin(bool quiet, int64_t first, int64_t total);
 /* tokens_per_second, logged: on other outputs than a terminal only logged steps are printed. */
 void progress_step(struct progress *progress, int64_t step, const struct step_result *result, double learning_rate, double tokens_per_second, bool logged);
 /* A line of its own, below what was drawn. */

@@ -98,6 +98,17 @@ static enum status check_lengths(const struct run *run, const struct dataset *da
     return OK;
 }
 
+enum status run_fit(struct run *run, const struct training_settings *settings, struct error *err)
+{
+    return budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, settings, memory_now(), err);
+}
+
+enum status run_load(struct run *run, struct error *err)
+{
+    TRY(model_fill(&run->model, run->arena, run->device, err));
+    return adapter_start(run->adapter, run->arena, &run->model, run->device, true, (uint64_t)run->config.training.seed, err);
+}
+
 enum status run_open(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count, bool weights,
                      struct error *err)
 {
@@ -113,11 +124,8 @@ enum status run_open(struct run *run, struct arena *arena, struct device *device
     TRY(check_lengths(run, &run->eval, err));
     stand_behind_virtual_tokens(run);
     TRY(budget_prepare(&run->session, &run->train, &run->eval, &run->config.training, err));
-    TRY(budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, &run->config.training, memory_now(), err));
-    if (!weights)
-        return OK;
-    TRY(model_fill(&run->model, arena, device, err));
-    return adapter_start(run->adapter, arena, &run->model, device, true, (uint64_t)run->config.training.seed, err);
+    TRY(run_fit(run, &run->config.training, err));
+    return weights ? run_load(run, err) : OK;
 }
 
 enum status run_open_inference(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count,

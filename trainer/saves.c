@@ -1,60 +1,66 @@
 /* What a run leaves in its folder. */
 #include "trainer/saves.h"
 #include "common/files.h"
-#include "trainer/train.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const run_files[] = { "metrics.jsonl", "manifest.json", "config.yaml", "adapter_config.json", "adapter_model.safetensors" };
 static const char *const record_files[] = { "metrics.jsonl", "manifest.json" };
 static const char *const adapter_files[] = { "adapter_config.json", "adapter_model.safetensors", "README.md", "adapter_trainable.safetensors" };
 
-enum status train_check_output(const struct config *config, struct arena *arena, bool force, struct error *err)
+static const char *in_folder(struct saves *saves, const char *name)
 {
-    const char *folder = config->training.output_dir;
-    struct stat about;
-    int reason = stat(folder, &about) != 0 ? errno : S_ISDIR(about.st_mode) ? 0 : ENOTDIR;
-    if (reason != 0 && reason != ENOENT)
-        return fail_with(err, BAD_CONFIG, "%s: training.output_dir: %s cannot be a folder: %s", "choose another folder, or move away what is in its place",
-                         config->path, folder, strerror(reason));
-    for (size_t i = 0; !force && i < COUNT(run_files); i++)
-        if (file_exists(path_join(arena, folder, run_files[i])))
-            return fail_with(err, EXISTS, "%s: training.output_dir: %s already holds a run (%s)", "choose another folder, or give --force to replace it",
-                             config->path, folder, run_files[i]);
+    return path_join(saves->arena, saves->run->config.training.output_dir, name);
+}
+
+static enum status remove_adapter(struct saves *saves, const char *folder, struct error *err)
+{
+    for (size_t i = 0; i < COUNT(adapter_files); i++)
+        TRY(file_remove(path_join(saves->arena, folder, adapter_files[i]), err));
+    if (rmdir(folder) != 0 && errno != ENOENT)
+        return fail_with(err, DISK, "%s: could not be removed: %s", "see what else is in it", folder, strerror(errno));
     return OK;
 }
 
-static enum status remove_file(struct arena *arena, const char *folder, const char *name, struct error *err)
+/* Removes what is kept of steps behind this one. */
+static enum status forget_behind(struct saves *saves, int64_t step, struct error *err)
 {
-    const char *path = path_join(arena, folder, name);
-    if (unlink(path) != 0 && errno != ENOENT)
-        return fail_with(err, DISK, "%s: could not be removed: %s", "check the folder's permissions", path, strerror(errno));
+    const char *folder = saves->run->config.training.output_dir;
+    TRY(folder_adapters(saves->arena, folder, &saves->adapters, err));
+    TRY(folder_checkpoints(saves->arena, folder, &saves->checkpoints, err));
+    struct kept *adapters = &saves->adapters, *checkpoints = &saves->checkpoints;
+    for (; checkpoints->count && checkpoints->step[checkpoints->count - 1] > step; checkpoints->count--)
+        TRY(file_remove(folder_checkpoint(saves->arena, folder, checkpoints->step[checkpoints->count - 1]), err));
+    for (; step && adapters->count && adapters->step[adapters->count - 1] > step; adapters->count--)
+        TRY(remove_adapter(saves, folder_adapter(saves->arena, folder, adapters->step[adapters->count - 1]), err));
+    if (!step)
+        *adapters = (struct kept){ 0 };
     return OK;
 }
 
-enum status saves_begin(struct saves *saves, struct run *run, struct arena *arena, struct error *err)
+static enum status begin(struct saves *saves, struct run *run, const struct identity *identity, struct arena *arena, struct error *err)
 {
-    const char *folder = run->config.training.output_dir;
-    *saves = (struct saves){ .run = run, .arena = arena };
-    TRY(adapter_hash(run->adapter, saves->start, err));
-    TRY(folder_make(folder, err));
-    for (size_t i = 0; i < COUNT(record_files); i++)
-        TRY(remove_file(arena, folder, record_files[i], err));
-    struct text yaml = text_new(arena);
+    *saves = (struct saves){ .run = run, .arena = arena, .identity = identity, .config = text_new(arena) };
+    config_print(&run->config, run->adapter, &saves->config);
+    return folder_make(run->config.training.output_dir, err);
+}
+
+static enum status write_config(struct saves *saves, struct error *err)
+{
     struct output out;
-    config_print(&run->config, run->adapter, &yaml);
-    TRY(output_open(&out, arena, path_join(arena, folder, "config.yaml"), true, err));
-    output_write(&out, yaml.bytes, yaml.length);
+    TRY(output_open(&out, saves->arena, in_folder(saves, "config.yaml"), true, err));
+    output_write(&out, saves->config.bytes, saves->config.length);
     return output_commit(&out);
 }
 
-static char *step_folder(struct saves *saves, int64_t step)
+enum status saves_begin(struct saves *saves, struct run *run, const struct identity *identity, struct arena *arena, struct error *err)
 {
-    return path_join(saves->arena, saves->run->config.training.output_dir, arena_print(saves->arena, "adapters/step-%06lld", (long long)step));
+    TRY(begin(saves, run, identity, arena, err));
+    TRY(forget_behind(saves, 0, err));
+    for (size_t i = 0; i < COUNT(record_files); i++)
+        TRY(file_remove(in_folder(saves, record_files[i]), err));
+    return write_config(saves, err);
 }
 
 static enum status save(struct saves *saves, const char *folder, struct error *err)
@@ -63,26 +69,78 @@ static enum status save(struct saves *saves, const char *folder, struct error *e
     return adapter_save(saves->run->adapter, saves->arena, &saves->run->model, folder, err);
 }
 
-static enum status remove_oldest(struct saves *saves, struct error *err)
+static void set_values(struct saves *saves, const float *values)
 {
-    const char *folder = step_folder(saves, saves->step[0]);
-    for (size_t i = 0; i < COUNT(adapter_files); i++)
-        TRY(remove_file(saves->arena, folder, adapter_files[i], err));
-    if (rmdir(folder) != 0)
-        return fail_with(err, DISK, "%s: could not be removed: %s", "see what else is in it", folder, strerror(errno));
-    memmove(saves->step, saves->step + 1, (size_t)--saves->steps * sizeof *saves->step);
+    tensor_upload(saves->run->device, saves->run->adapter->parameters->value, values);
+}
+
+/* The best so far, in memory and in its folder. */
+static enum status bring_back_best(struct saves *saves, const struct checkpoint *from, struct error *err)
+{
+    const char *folder = in_folder(saves, "best");
+    if (!from->best)
+        return folder_exists(folder) ? remove_adapter(saves, folder, err) : OK;
+    saves->best = NEW_ARRAY(saves->arena, from->count, float);
+    memcpy(saves->best, from->best, (size_t)from->count * sizeof(float));
+    set_values(saves, saves->best);
+    return save(saves, folder, err);
+}
+
+enum status saves_go_on(struct saves *saves, struct run *run, const struct identity *identity, const struct checkpoint *from, struct arena *arena,
+                        struct error *err)
+{
+    struct parameters *parameters = run->adapter->parameters;
+    TRY(begin(saves, run, identity, arena, err));
+    TRY(forget_behind(saves, from->position.step, err));
+    TRY(file_remove(in_folder(saves, "manifest.json"), err));
+    if (from->position.metrics_bytes)
+        TRY(file_cut(in_folder(saves, "metrics.jsonl"), from->position.metrics_bytes, err));
+    TRY(write_config(saves, err));
+    TRY(bring_back_best(saves, from, err));
+    set_values(saves, from->value);
+    tensor_upload(run->device, parameters->first, from->first);
+    tensor_upload(run->device, parameters->second, from->second);
     return OK;
+}
+
+/* Adds a step to those kept; *oldest: the one that is over the limit now, 0 if none is. */
+static int64_t keep(struct saves *saves, struct kept *kept, int64_t step)
+{
+    const int64_t limit = saves->run->config.training.save_total_limit;
+    kept_add(kept, saves->arena, step);
+    if (!limit || kept->count <= limit)
+        return 0;
+    const int64_t oldest = kept->step[0];
+    memmove(kept->step, kept->step + 1, (size_t)--kept->count * sizeof *kept->step);
+    return oldest;
+}
+
+static bool is_newest(const struct kept *kept, int64_t step)
+{
+    return kept->count && kept->step[kept->count - 1] == step;
 }
 
 enum status saves_step(struct saves *saves, int64_t step, struct error *err)
 {
-    int64_t limit = saves->run->config.training.save_total_limit;
-    if (saves->steps && saves->step[saves->steps - 1] == step)
+    const char *folder = saves->run->config.training.output_dir;
+    if (is_newest(&saves->adapters, step))
         return OK;
-    TRY(save(saves, step_folder(saves, step), err));
-    saves->step = arena_grow(saves->arena, saves->step, (size_t)saves->steps, (size_t)saves->steps + 1, sizeof *saves->step);
-    saves->step[saves->steps++] = step;
-    return limit && saves->steps > limit ? remove_oldest(saves, err) : OK;
+    TRY(save(saves, folder_adapter(saves->arena, folder, step), err));
+    const int64_t oldest = keep(saves, &saves->adapters, step);
+    return oldest ? remove_adapter(saves, folder_adapter(saves->arena, folder, oldest), err) : OK;
+}
+
+enum status saves_checkpoint(struct saves *saves, struct position position, struct error *err)
+{
+    const char *folder = saves->run->config.training.output_dir;
+    if (is_newest(&saves->checkpoints, position.step))
+        return OK;
+    TRY(folder_make(in_folder(saves, "checkpoints"), err));
+    TRY(file_sync(in_folder(saves, "metrics.jsonl"), &position.metrics_bytes, err));
+    TRY(checkpoint_write(folder_checkpoint(saves->arena, folder, position.step), saves->arena, &position, saves->identity, &saves->config,
+                         saves->run->adapter->parameters, saves->best, err));
+    const int64_t oldest = keep(saves, &saves->checkpoints, position.step);
+    return oldest ? file_remove(folder_checkpoint(saves->arena, folder, oldest), err) : OK;
 }
 
 enum status saves_best(struct saves *saves, struct error *err)
@@ -91,13 +149,13 @@ enum status saves_best(struct saves *saves, struct error *err)
     if (!saves->best)
         saves->best = NEW_ARRAY(saves->arena, parameters->count, float);
     tensor_download(saves->run->device, parameters->value, saves->best);
-    return save(saves, path_join(saves->arena, saves->run->config.training.output_dir, "best"), err);
+    return save(saves, in_folder(saves, "best"), err);
 }
 
 enum status saves_final(struct saves *saves, bool best, struct error *err)
 {
     if (best && saves->best)
-        tensor_upload(saves->run->device, saves->run->adapter->parameters->value, saves->best);
+        set_values(saves, saves->best);
     return save(saves, saves->run->config.training.output_dir, err);
 }
 
@@ -105,5 +163,5 @@ bool saves_changed(const struct saves *saves)
 {
     char now[65];
     struct error unused = { 0 };
-    return adapter_hash(saves->run->adapter, now, &unused) != OK || strcmp(now, saves->start) != 0;
+    return adapter_hash(saves->run->adapter, now, &unused) != OK || strcmp(now, saves->identity->text[START]) != 0;
 }

@@ -1,22 +1,30 @@
-/* What a run leaves in its folder: the adapter at the end, the best one, the ones along the way. */
+/* What a run leaves in its folder: the adapter at the end, the best one, the ones along the way, and checkpoints to go on from. */
 #ifndef GRAFT_TRAINER_SAVES_H
 #define GRAFT_TRAINER_SAVES_H
 
-#include "trainer/run.h"
+#include "trainer/checkpoint.h"
+#include "trainer/folder.h"
 
 struct saves {
     struct run *run;
     struct arena *arena;
-    char start[65]; /* hash of the parameters before the first step */
-    float *best;    /* parameters at the lowest eval_loss; NULL: none yet */
-    int64_t *step;  /* steps saved and still there, oldest first */
-    int64_t steps;
+    const struct identity *identity;
+    struct text config;
+    float *best;                       /* parameters at the lowest eval_loss; NULL: none yet */
+    struct kept adapters, checkpoints; /* saved and still there */
 };
 
-/* Makes the folder, removes the records of an earlier run, writes config.yaml. An earlier run's adapter stays until there is one to replace it. */
-enum status saves_begin(struct saves *saves, struct run *run, struct arena *arena, struct error *err) MUST_USE;
+/* Makes the folder, removes the records and checkpoints of an earlier run, writes config.yaml. An earlier run's adapter stays until there is one to replace it.
+ * identity must live as long. */
+enum status saves_begin(struct saves *saves, struct run *run, const struct identity *identity, struct arena *arena, struct error *err) MUST_USE;
+/* The same for a run that goes on: parameters and folder become what they were at the checkpoint, which stays the newest; what the run had written behind it is
+ * removed, for it will be written again. The checkpoint must fit. */
+enum status saves_go_on(struct saves *saves, struct run *run, const struct identity *identity, const struct checkpoint *from, struct arena *arena,
+                        struct error *err) MUST_USE;
 /* output_dir/adapters/step-000200, and removes the oldest beyond save_total_limit. */
 enum status saves_step(struct saves *saves, int64_t step, struct error *err) MUST_USE;
+/* output_dir/checkpoints/step-000200.h5, and removes the oldest beyond save_total_limit. The length of metrics.jsonl is added to the position. */
+enum status saves_checkpoint(struct saves *saves, struct position position, struct error *err) MUST_USE;
 /* Remembers the parameters as the best and writes output_dir/best. */
 enum status saves_best(struct saves *saves, struct error *err) MUST_USE;
 /* output_dir itself: the parameters as they are, or the best ones. */

@@ -19,9 +19,11 @@ struct loop {
     struct arena *arena; /* of the steps' programs and buffers */
     struct stepper stepper;
     struct progress progress;
+    const struct identity *identity;
     struct saves saves;
     struct course course;
     int64_t since_best; /* evaluations without improvement */
+    double began;       /* so that now - began are the seconds trained, those of earlier sittings included */
     double log_began;
     int64_t log_tokens;
 };
@@ -45,10 +47,16 @@ static bool interrupted(void)
     return sigtimedwait(&set, NULL, &now) > 0;
 }
 
+static bool is_saved(const struct loop *loop, int64_t step)
+{
+    const int64_t every = loop->run->config.training.save_steps;
+    return every && step % every == 0;
+}
+
 static enum status log_step(struct loop *loop, int64_t step, const struct step_result *result, double rate, struct error *err)
 {
     double now = monotonic_seconds(), seconds = now - loop->log_began;
-    bool logged = step % loop->run->config.training.logging_steps == 0 || step == loop->run->steps || step == 1;
+    bool logged = step % loop->run->config.training.logging_steps == 0 || step == loop->run->steps || step == 1 || is_saved(loop, step);
     loop->log_tokens += result->tokens;
     double tokens_per_second = (double)loop->log_tokens / (seconds > 0 ? seconds : 1e-9);
     progress_step(&loop->progress, step, result, rate, tokens_per_second, logged);
@@ -56,11 +64,17 @@ static enum status log_step(struct loop *loop, int64_t step, const struct step_r
         return OK;
     loop->log_began = now;
     loop->log_tokens = 0;
-    return metrics_step(loop->run, step, result, rate, tokens_per_second, err);
+    return metrics_step(loop->run, step, result, rate, tokens_per_second, is_saved(loop, step), err);
 }
 
-/* Evaluates; keeps the best adapter; says through *stop whether patience has run out. */
-static enum status evaluate(struct loop *loop, int64_t step, bool *stop, struct error *err)
+static bool patience_is_over(const struct loop *loop)
+{
+    const int64_t patience = loop->run->config.training.early_stopping_patience;
+    return patience && loop->since_best >= patience;
+}
+
+/* Evaluates, and keeps the best adapter. */
+static enum status evaluate(struct loop *loop, int64_t step, struct error *err)
 {
     struct run *run = loop->run;
     const struct training_settings *settings = &run->config.training;
@@ -81,12 +95,26 @@ static enum status evaluate(struct loop *loop, int64_t step, bool *stop, struct 
     } else {
         loop->since_best++;
     }
-    *stop = settings->early_stopping_patience && loop->since_best >= settings->early_stopping_patience;
     loop->log_began += monotonic_seconds() - began; /* tokens per second are of training */
     return OK;
 }
 
-static enum status one_step(struct loop *loop, int64_t step, bool *stop, struct error *err)
+static enum status save_checkpoint(struct loop *loop, struct error *err)
+{
+    const struct train_outcome *o = loop->outcome;
+    const struct position position = { .step = o->steps,
+                                       .best_step = o->best_step,
+                                       .since_best = loop->since_best,
+                                       .micro_batch_tokens = loop->run->budget.micro_batch_tokens,
+                                       .seconds = monotonic_seconds() - loop->began,
+                                       .first_loss = o->first_loss,
+                                       .last_loss = o->last_loss,
+                                       .eval_loss = o->eval_loss,
+                                       .best_eval_loss = o->best_eval_loss };
+    return saves_checkpoint(&loop->saves, position, err);
+}
+
+static enum status one_step(struct loop *loop, int64_t step, struct error *err)
 {
     struct run *run = loop->run;
     const struct training_settings *settings = &run->config.training;
@@ -101,12 +129,13 @@ static enum status one_step(struct loop *loop, int64_t step, bool *stop, struct 
     TRY(log_step(loop, step, &result, rate, err));
     bool last = step == run->steps;
     if (run->eval.count && (last || (settings->eval_steps && step % settings->eval_steps == 0)))
-        TRY(evaluate(loop, step, stop, err));
+        TRY(evaluate(loop, step, err));
     dataset_forget(&run->train);
     dataset_forget(&run->eval);
-    if (settings->save_steps && step % settings->save_steps == 0)
-        TRY(saves_step(&loop->saves, step, err));
-    return OK;
+    if (!is_saved(loop, step))
+        return OK;
+    TRY(saves_step(&loop->saves, step, err));
+    return save_checkpoint(loop, err);
 }
 
 static enum status interrupted_early(struct error *err)
@@ -116,13 +145,15 @@ static enum status interrupted_early(struct error *err)
 
 static enum status walk(struct loop *loop, struct error *err)
 {
-    bool stop = false;
-    for (int64_t step = 1; step <= loop->run->steps && !stop; step++) {
+    bool stop = patience_is_over(loop);
+    for (int64_t step = loop->outcome->steps + 1; step <= loop->run->steps && !stop; step++) {
         if (interrupted())
-            return step == 1 ? interrupted_early(err)
-                             : fail_with(err, INTERRUPTED, "by a signal after step %lld of %lld; the adapter was saved in %s", "", (long long)step - 1,
-                                         (long long)loop->run->steps, loop->run->config.training.output_dir);
-        TRY(one_step(loop, step, &stop, err));
+            return step == 1
+                       ? interrupted_early(err)
+                       : fail_with(err, INTERRUPTED, "by a signal after step %lld of %lld; the adapter was saved in %s", "the same command goes on from there",
+                                   (long long)step - 1, (long long)loop->run->steps, loop->run->config.training.output_dir);
+        TRY(one_step(loop, step, err));
+        stop = patience_is_over(loop);
     }
     loop->outcome->stopped_early = stop;
     return OK;
@@ -141,40 +172,59 @@ static enum status finish(struct loop *loop, enum status status, struct error *e
     if (status == OK)
         status = saves_final(&loop->saves, run->config.training.load_best_model_at_end && loop->outcome->best_step != loop->outcome->steps, err);
     else if (status == INTERRUPTED && loop->outcome->steps > 0)
-        status = saves_final(&loop->saves, false, &second) == OK ? INTERRUPTED : (*err = second, second.code);
+        status = saves_final(&loop->saves, false, &second) == OK && save_checkpoint(loop, &second) == OK ? INTERRUPTED : (*err = second, second.code);
     else if (status != INTERRUPTED && loop->outcome->steps > 0 && saves_step(&loop->saves, loop->outcome->steps, &second) != OK)
         progress_say(&loop->progress, "the last good adapter could not be kept: %s", second.what);
     if (status != OK && status != INTERRUPTED)
         outcome = arena_print(run->arena, "failed: %s", err->what);
     second = (struct error){ 0 };
-    if (manifest_write(run, loop->outcome->steps, loop->outcome->seconds, outcome, &second) != OK && status == OK)
+    if (manifest_write(run, loop->identity, loop->outcome->steps, loop->outcome->seconds, outcome, &second) != OK && status == OK)
         *err = second, status = second.code;
     return status;
 }
 
-static enum status begin(struct loop *loop, struct error *err)
+/* Where the run is, as the checkpoint says it. */
+static void go_on(struct loop *loop, const struct position *p)
+{
+    *loop->outcome = (struct train_outcome){ .steps = p->step,
+                                             .first_loss = p->first_loss,
+                                             .last_loss = p->last_loss,
+                                             .eval_loss = p->eval_loss,
+                                             .best_eval_loss = p->best_eval_loss,
+                                             .best_step = p->best_step };
+    loop->since_best = p->since_best;
+    loop->began -= p->seconds;
+}
+
+static enum status begin(struct loop *loop, const struct checkpoint *from, struct error *err)
 {
     struct run *run = loop->run;
     struct training_settings chosen = run->config.training;
     chosen.recompute = run->budget.recompute ? RECOMPUTE_ALWAYS : RECOMPUTE_NEVER;
     TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter, run->budget.capacity, run->budget.micro_batch_tokens, &chosen, err));
-    TRY(saves_begin(&loop->saves, run, loop->arena, err));
+    if (from) {
+        go_on(loop, &from->position);
+        TRY(saves_go_on(&loop->saves, run, loop->identity, from, loop->arena, err));
+    } else {
+        TRY(saves_begin(&loop->saves, run, loop->identity, loop->arena, err));
+    }
     loop->course = course_new(loop->arena, &run->train, &run->config.training);
-    loop->progress = progress_begin(loop->quiet, run->steps);
+    loop->progress = progress_begin(loop->quiet, loop->outcome->steps, run->steps);
     loop->log_began = monotonic_seconds();
     return OK;
 }
 
-enum status train(struct run *run, bool quiet, struct train_outcome *outcome, struct error *err)
+enum status train(struct run *run, const struct identity *identity, const struct checkpoint *from, bool quiet, struct train_outcome *outcome, struct error *err)
 {
     *outcome = (struct train_outcome){ .first_loss = NAN, .last_loss = NAN, .eval_loss = NAN, .best_eval_loss = NAN };
-    struct loop loop = { .run = run, .quiet = quiet, .outcome = outcome, .arena = arena_create_like(run->arena) };
-    double began = monotonic_seconds();
-    enum status status = interrupted() ? interrupted_early(err) : begin(&loop, err);
+    struct loop loop = {
+        .run = run, .quiet = quiet, .outcome = outcome, .identity = identity, .arena = arena_create_like(run->arena), .began = monotonic_seconds()
+    };
+    enum status status = interrupted() ? interrupted_early(err) : begin(&loop, from, err);
     if (status == OK) {
         status = walk(&loop, err);
         progress_end(&loop.progress);
-        outcome->seconds = monotonic_seconds() - began;
+        outcome->seconds = monotonic_seconds() - loop.began;
         status = finish(&loop, status, err);
     }
     stepper_destroy(&loop.stepper);

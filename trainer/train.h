@@ -2,7 +2,7 @@
 #ifndef GRAFT_TRAINER_TRAIN_H
 #define GRAFT_TRAINER_TRAIN_H
 
-#include "trainer/run.h"
+#include "trainer/checkpoint.h"
 
 struct train_outcome {
     int64_t steps;
@@ -11,12 +11,11 @@ struct train_outcome {
     bool stopped_early;
 };
 
-/* Refuses an output folder that holds another run (EXISTS) unless force. Done before anything is loaded. */
-enum status train_check_output(const struct config *config, struct arena *arena, bool force, struct error *err) MUST_USE;
 /* Blocks SIGINT and SIGTERM for this thread and those it will make; the loop looks for them between steps. Call before anything starts threads. */
 void train_block_signals(void);
-/* Trains, evaluates, logs and saves as the configuration says. Errors: UNHEALTHY (loss or gradient not finite, an adapter that did not change), DISK,
- * INTERRUPTED (after a clean save, or before there was anything to save). */
-enum status train(struct run *run, bool quiet, struct train_outcome *outcome, struct error *err) MUST_USE;
+/* Trains, evaluates, logs and saves as the configuration says. from: a checkpoint that fits and that the run goes on from; NULL: from the beginning. Errors:
+ * UNHEALTHY (loss or gradient not finite, an adapter that did not change), DISK, INTERRUPTED (after a clean save, or before there was anything to save). */
+enum status train(struct run *run, const struct identity *identity, const struct checkpoint *from, bool quiet, struct train_outcome *outcome,
+                  struct error *err) MUST_USE;
 
 #endif

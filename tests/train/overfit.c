@@ -37,13 +37,15 @@ static void four_sequences_are_learned_by_heart(void **state)
                                             NULL };
     struct tiny_run t;
     struct train_outcome outcome;
+    struct identity identity;
     struct adapter *adapter;
     tiny_run_open(&t, &(struct tiny_model){ 0 }, settings);
     t.run.train.count = 4; /* of those that were made */
     t.run.steps_per_epoch = 2;
     t.run.budget.capacity = step_capacity(&t.run.train, &t.run.config.training);
+    assert_fine(&t, identity_make(&identity, &t.run, &t.err));
     double before = mean_loss(&t, &t.run.session);
-    assert_fine(&t, train(&t.run, true, &outcome, &t.err));
+    assert_fine(&t, train(&t.run, &identity, NULL, true, &outcome, &t.err));
     double after = mean_loss(&t, &t.run.session);
     print_message("loss %g, then %g\n", before, after);
     assert_int_equal(outcome.steps, 150);

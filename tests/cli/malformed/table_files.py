@@ -98,7 +98,7 @@ ROWS = (
     ("an adapter that is a file", "score --quiet --model base --adapter ids.jsonl --input ids.jsonl", nothing,
      "ids.jsonl/adapter_config.json | no such file | give the folder of an adapter, as PEFT or graft writes it"),
     ("a folder to inspect that is neither", "inspect .", nothing,
-     ". | neither a model folder nor an adapter folder nor a token cache | a model folder has a config.json, an adapter folder an…"),
+     ". | neither a model folder nor an adapter folder nor a checkpoint nor a token cache | a model folder has a config.json, an adapter folder an…"),
     ("something to inspect that is not there", "inspect nowhere", nothing,
-     "nowhere | neither a model folder nor an adapter folder nor a token cache | a model folder has a config.json, an adapter folder an…"),
+     "nowhere | neither a model folder nor an adapter folder nor a checkpoint nor a token cache | a model folder has a config.json, an adapter folder an…"),
 )

@@ -1,0 +1,18 @@
+/* What a run is made of, in a few short texts: two runs of equal identity and equal configuration take the same steps to the bit. */
+#ifndef GRAFT_TRAINER_IDENTITY_H
+#define GRAFT_TRAINER_IDENTITY_H
+
+#include "trainer/run.h"
+
+enum identity_part { GRAFT, DEVICE, DTYPE, BASE, TOKENIZER, DATA, EVAL_DATA, START, IDENTITY_PARTS };
+
+struct identity {
+    char text[IDENTITY_PARTS][128]; /* 64 hex digits of SHA-256, or a name; "": there is none */
+};
+
+extern const char *const identity_name[IDENTITY_PARTS + 1]; /* "graft", "device", ...; NULL behind the last */
+
+/* Of an opened run whose parameters are still what they start from. Reads every weight once. Errors: those of the hashes. */
+enum status identity_make(struct identity *identity, const struct run *run, struct error *err) MUST_USE;
+
+#endif
