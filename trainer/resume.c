@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 
 static const char *const run_files[] = { "metrics.jsonl", "manifest.json", "config.yaml", "adapter_config.json", "adapter_model.safetensors" };
-static const char *const adapter_folders[] = { ".", "best", "adapters" };
 
 enum { LARGEST_CONFIG = 1 << 24 };
 
@@ -49,14 +48,6 @@ static enum status has_ended(struct arena *arena, const char *folder, bool *ende
         *ended = text_equal(outcome, "finished") || text_equal(outcome, "stopped early");
     json_decref(manifest);
     return status == OK ? OK : cure_with(err, "choose another folder, or give --force to replace what is there");
-}
-
-static bool holds_adapter(struct arena *arena, const char *folder)
-{
-    bool found = folder_exists(path_join(arena, folder, "adapters"));
-    for (size_t i = 0; i < COUNT(adapter_folders) && !found; i++)
-        found = file_exists(path_join(arena, path_join(arena, folder, adapter_folders[i]), "adapter_config.json"));
-    return found;
 }
 
 /* Opens a checkpoint that this run can go on from. */
@@ -102,14 +93,17 @@ static enum status open_named(struct resume *resume, struct arena *arena, const 
     return open_checkpoint(resume, arena, folder, path, err);
 }
 
-/* A run that left neither checkpoint nor adapter: nothing of it is lost when it begins again. */
+/* Whether a run ended before its first checkpoint. An adapter in the folder itself, without a checkpoint, is of a run before that one. */
+static bool can_begin_again(struct arena *arena, const char *folder)
+{
+    return file_exists(path_join(arena, folder, "config.yaml")) && !file_exists(path_join(arena, folder, "adapter_config.json"));
+}
+
 static enum status begin_again(struct resume *resume, struct arena *arena, const char *folder, struct error *err)
 {
     char *bytes;
     size_t size;
     resume->where = path_join(arena, folder, "config.yaml");
-    if (!file_exists(resume->where))
-        return OK;
     TRY(file_read(arena, resume->where, LARGEST_CONFIG, &bytes, &size, err));
     resume->config = bytes;
     return OK;
@@ -131,9 +125,10 @@ enum status resume_find(struct resume *resume, struct arena *arena, const struct
         return OK;
     TRY(has_ended(arena, folder, &ended, err));
     TRY(folder_checkpoints(arena, folder, &kept, err));
-    if (!ended && !text_equal(mode, "never") && kept.count > 0)
+    const bool goes_on = !ended && !text_equal(mode, "never");
+    if (goes_on && kept.count > 0)
         return open_newest(resume, arena, folder, &kept, err);
-    if (!ended && !text_equal(mode, "never") && !holds_adapter(arena, folder) && file_exists(path_join(arena, folder, "config.yaml")))
+    if (goes_on && can_begin_again(arena, folder))
         return begin_again(resume, arena, folder, err);
     return fail_with(err, EXISTS, "%s: training.output_dir: %s already holds a run (%s)", "choose another folder, or give --force to replace it", config->path,
                      folder, found);

@@ -12,7 +12,7 @@ struct resume {
 };
 
 /* Looks at training.output_dir, before anything is loaded. mode: auto goes on where a run did not reach its end, from its newest good checkpoint (others are
- * named in warnings), or from its beginning if it left neither checkpoint nor adapter; never refuses any folder that holds a run; anything else is the path of
+ * named in warnings), or from its beginning if it left no checkpoint; never refuses any folder that holds a run; anything else is the path of
  * a checkpoint in output_dir/checkpoints. force: a run that is there will be replaced. Close whatever the outcome. Errors: EXISTS, BAD_CONFIG (the folder
  * cannot be one), BAD_OPTION, BAD_FILE. */
 enum status resume_find(struct resume *resume, struct arena *arena, const struct config *config, const char *mode, bool force, struct error *err) MUST_USE;

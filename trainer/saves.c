@@ -41,9 +41,12 @@ static enum status forget_behind(struct saves *saves, int64_t step, struct error
 
 static enum status begin(struct saves *saves, struct run *run, const struct identity *identity, struct arena *arena, struct error *err)
 {
-    *saves = (struct saves){ .run = run, .arena = arena, .identity = identity, .config = text_new(arena) };
+    *saves = (struct saves){ .run = run, .arena = arena, .identity = identity, .config = text_new(arena), .lock = -1 };
     config_print(&run->config, run->adapter, &saves->config);
-    return folder_make(run->config.training.output_dir, err);
+    const char *folder = run->config.training.output_dir;
+    TRY(folder_make(folder, err));
+    TRY(folder_lock(folder, &saves->lock, err));
+    return folder_sweep(arena, folder, err);
 }
 
 static enum status write_config(struct saves *saves, struct error *err)
@@ -157,6 +160,13 @@ enum status saves_final(struct saves *saves, bool best, struct error *err)
     if (best && saves->best)
         set_values(saves, saves->best);
     return save(saves, saves->run->config.training.output_dir, err);
+}
+
+void saves_end(struct saves *saves)
+{
+    if (saves->lock > 0)
+        close(saves->lock);
+    saves->lock = -1;
 }
 
 bool saves_changed(const struct saves *saves)

@@ -10,12 +10,13 @@ struct saves {
     struct arena *arena;
     const struct identity *identity;
     struct text config;
+    int lock;                          /* on the folder; -1: none */
     float *best;                       /* parameters at the lowest eval_loss; NULL: none yet */
     struct kept adapters, checkpoints; /* saved and still there */
 };
 
-/* Makes the folder, removes the records and checkpoints of an earlier run, writes config.yaml. An earlier run's adapter stays until there is one to replace it.
- * identity must live as long. */
+/* Makes the folder and locks it, removes the records and checkpoints of an earlier run, writes config.yaml. An earlier run's adapter stays until there is one
+ * to replace it. identity must live as long. End it whatever the outcome. Errors: DISK, EXISTS if another process trains there. */
 enum status saves_begin(struct saves *saves, struct run *run, const struct identity *identity, struct arena *arena, struct error *err) MUST_USE;
 /* The same for a run that goes on: parameters and folder become what they were at the checkpoint, which stays the newest; what the run had written behind it is
  * removed, for it will be written again. The checkpoint must fit. */
@@ -29,6 +30,7 @@ enum status saves_checkpoint(struct saves *saves, struct position position, stru
 enum status saves_best(struct saves *saves, struct error *err) MUST_USE;
 /* output_dir itself: the parameters as they are, or the best ones. */
 enum status saves_final(struct saves *saves, bool best, struct error *err) MUST_USE;
+void saves_end(struct saves *saves); /* lets go of the folder; safe on a zeroed one */
 bool saves_changed(const struct saves *saves);
 
 #endif

@@ -227,6 +227,7 @@ enum status train(struct run *run, const struct identity *identity, const struct
         outcome->seconds = monotonic_seconds() - loop.began;
         status = finish(&loop, status, err);
     }
+    saves_end(&loop.saves);
     stepper_destroy(&loop.stepper);
     arena_destroy(loop.arena);
     return status;

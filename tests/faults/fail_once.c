@@ -6,6 +6,7 @@
  *     FAIL=reading:2      the second open, read, mapping or closing of an existing file fails
  *     FAIL=removing:1     the first removal fails
  *     FAIL=... INTERRUPT=1  instead of failing the process gets two SIGINTs at that call, as from a user who presses twice
+ *     FAIL=... KILL=1       the process is killed there, as by kill -9
  *     CALLS=FILE          appends a line "kind number function library stack" for each counted call: who called, and a hash of the callers
  *
  * Calls that libc makes inside itself (stdio writing its buffer, pthread mapping a stack) do not come by here: they have tests of their own.
@@ -38,7 +39,7 @@ static struct {
     bool armed; /* main() runs */
     enum kind kind;
     long number; /* 0: nothing fails */
-    bool onward, interrupting;
+    bool onward, interrupting, killing;
     int calls;
     atomic_long count[KINDS];
 } plan = { .calls = -1 };
@@ -74,6 +75,8 @@ static bool fails(enum kind kind, const char *function, const void *caller)
         inside = false;
     }
     bool chosen = plan.number > 0 && kind == plan.kind && (plan.onward ? number >= plan.number : number == plan.number);
+    if (chosen && plan.killing)
+        kill(getpid(), SIGKILL);
     for (int i = 0; i < 2 && chosen && plan.interrupting; i++)
         kill(getpid(), SIGINT);
     errno = kept;
@@ -93,6 +96,7 @@ static void read_plan(void)
         plan.onward = *end == '+';
     }
     plan.interrupting = getenv("INTERRUPT") != NULL;
+    plan.killing = getenv("KILL") != NULL;
     if (calls)
         plan.calls = (int)syscall(SYS_openat, AT_FDCWD, calls, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (calls && plan.calls <= STDERR_FILENO)

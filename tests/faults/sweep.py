@@ -37,7 +37,7 @@ LIBRARIES = (
     ("mmap", "libdnnl", lambda code, said: code == -11, "oneDNN writes its generated code where no memory was given"),
     ("", "libgomp", lambda code, said: code in (1, LEAKED) and "libgomp: Out of memory" in said, "the threads' library ends the process itself, whatever is held"),
 )
-TIMED = ("manifest.json", "metrics.jsonl")  # hold seconds, so two good runs differ
+TIMED = ("manifest.json", "metrics.jsonl", "step-000001.h5", "step-000002.h5")  # hold seconds, so two good runs differ
 
 CONFIG = """\
 model: {path: %s, dtype: float32}
