@@ -57,6 +57,21 @@ static uint64_t stack_hash(void)
     return hash;
 }
 
+/* Who called: the library of the innermost caller that is not libc, which allocates on behalf of others (strdup). */
+static const char *library_of(const void *caller)
+{
+    enum { DEPTH = 12 };
+    void *frame[DEPTH];
+    Dl_info about = { 0 };
+    dladdr(caller, &about);
+    int depth = backtrace(frame, DEPTH), i = 0;
+    while (i < depth && frame[i] != caller)
+        i++;
+    while (i < depth && about.dli_fname && strstr(about.dli_fname, "/libc.so") && dladdr(frame[i], &about))
+        i++;
+    return about.dli_fname ? about.dli_fname : "?";
+}
+
 /* Counts one call; whether it is the one to fail. */
 static bool fails(enum kind kind, const char *function, const void *caller)
 {
@@ -66,11 +81,9 @@ static bool fails(enum kind kind, const char *function, const void *caller)
     long number = atomic_fetch_add(&plan.count[kind], 1) + 1;
     if (plan.calls >= 0) {
         char line[512];
-        Dl_info about = { 0 };
         inside = true;
-        dladdr(caller, &about);
-        int length = snprintf(line, sizeof line, "%s %ld %s %s %016llx\n", kind_name[kind], number, function, about.dli_fname ? about.dli_fname : "?",
-                              (unsigned long long)stack_hash());
+        int length =
+            snprintf(line, sizeof line, "%s %ld %s %s %016llx\n", kind_name[kind], number, function, library_of(caller), (unsigned long long)stack_hash());
         syscall(SYS_write, plan.calls, line, (size_t)length);
         inside = false;
     }

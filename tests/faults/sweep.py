@@ -36,6 +36,8 @@ LIBRARIES = (
      "oneDNN's operator new answers NULL, and its constructors write there; where it notices, graft's own loops multiply, and round otherwise"),
     ("mmap", "libdnnl", lambda code, said: code == -11, "oneDNN writes its generated code where no memory was given"),
     ("", "libgomp", lambda code, said: code in (1, LEAKED) and "libgomp: Out of memory" in said, "the threads' library ends the process itself, whatever is held"),
+    ("", "libhdf5", lambda code, said: code in (-11, -6, 255, LEAKED) or "libhdf5" in said,
+     "without memory for its own error reports it reports that, without end; or frees twice; what it writes has no name yet, so no file is lost"),
 )
 TIMED = ("manifest.json", "metrics.jsonl", "step-000001.h5", "step-000002.h5")  # hold seconds, so two good runs differ
 
