@@ -3,9 +3,19 @@
 
 #include <stdio.h>
 
-const char *const identity_name[IDENTITY_PARTS + 1] = {
+const char *const identity_name[IDENTITY_PARTS] = {
     [GRAFT] = "graft",         [DEVICE] = "device", [DTYPE] = "dtype",         [BASE] = "base",
     [TOKENIZER] = "tokenizer", [DATA] = "data",     [EVAL_DATA] = "eval_data", [START] = "start",
+};
+const char *const identity_key[IDENTITY_PARTS] = {
+    [GRAFT] = "graft",
+    [DEVICE] = "device",
+    [DTYPE] = "dtype",
+    [BASE] = "base_hash",
+    [TOKENIZER] = "tokenizer_hash",
+    [DATA] = "data_hash",
+    [EVAL_DATA] = "eval_data_hash",
+    [START] = "start_hash",
 };
 
 enum status identity_make(struct identity *identity, const struct run *run, struct error *err)

@@ -10,7 +10,8 @@ struct identity {
     char text[IDENTITY_PARTS][128]; /* 64 hex digits of SHA-256, or a name; "": there is none */
 };
 
-extern const char *const identity_name[IDENTITY_PARTS + 1]; /* "graft", "device", ...; NULL behind the last */
+extern const char *const identity_name[IDENTITY_PARTS]; /* "graft", "device", "base", ... */
+extern const char *const identity_key[IDENTITY_PARTS];  /* in manifest.json: "base_hash" where it is one */
 
 /* Of an opened run whose parameters are still what they start from. Reads every weight once. Errors: those of the hashes. */
 enum status identity_make(struct identity *identity, const struct run *run, struct error *err) MUST_USE;

@@ -66,21 +66,13 @@ enum status metrics_eval(const struct run *run, int64_t step, const struct loss_
 
 static enum status add_hashes(struct run *run, const struct identity *identity, json_t *json, struct error *err)
 {
-    static const char *const key[IDENTITY_PARTS] = { [GRAFT] = "graft",
-                                                     [DEVICE] = "device",
-                                                     [DTYPE] = "dtype",
-                                                     [BASE] = "base_hash",
-                                                     [DATA] = "data_hash",
-                                                     [EVAL_DATA] = "eval_data_hash",
-                                                     [TOKENIZER] = "tokenizer_hash",
-                                                     [START] = "start_hash" };
     char hex[65];
     TRY(adapter_hash(run->adapter, hex, err));
     json_object_set_new(json, "adapter_hash", json_string(hex));
     json_object_set_new(json, "config_hash", json_string(run->config.hash));
     for (int i = 0; i < IDENTITY_PARTS; i++)
         if (*identity->text[i])
-            json_object_set_new(json, key[i], json_string(identity->text[i]));
+            json_object_set_new(json, identity_key[i], json_string(identity->text[i]));
     return OK;
 }
 
