@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { BLOCK_CONVERSATIONS = 512, BLOCK_BYTES = 8 << 20, AT_ONCE = 128 };
+enum { BLOCK_CONVERSATIONS = 512, BLOCK_BYTES = 8 << 20, AT_ONCE = 128, PARSED_BYTES = 1 << 20 };
 
 struct turn turn_of(enum turn_role role, const char *text, size_t length)
 {
@@ -162,28 +162,67 @@ enum status read_record(struct reading *reading, const json_t *value, int64_t li
     return OK;
 }
 
-static enum status read_all(struct reading *reading, struct json_lines *lines, struct error *err)
+/* One of the records that are parsed at once. */
+struct parsed {
+    struct json_record record;
+    json_t *value;
+    enum status status;
+    struct error err;
+};
+
+/* Finds the next records and lets all threads parse them; returns how many. *over: they are the last, or *status says why no more can be found. */
+static int parse_some(const struct reading *reading, struct json_lines *lines, struct parsed *some, bool *over, enum status *status, struct error *err)
 {
-    const int64_t limit = reading->source->limit;
-    while (limit == 0 || reading->counts->records < limit) {
-        json_t *value;
-        int64_t line;
-        TRY(json_lines_next(lines, &value, &line, err));
-        if (!value)
+    const int64_t limit = reading->source->limit, before = reading->counts->records;
+    size_t bytes = 0;
+    int count = 0;
+    while (!*over && count < AT_ONCE && bytes < PARSED_BYTES) {
+        struct parsed *one = &some[count];
+        *one = (struct parsed){ 0 };
+        *over = limit > 0 && before + count >= limit;
+        if (*over)
             break;
-        enum status status = read_record(reading, value, line, err);
-        json_decref(value);
-        TRY(status);
-        TRY(reading_encode(reading, false, err));
+        *status = json_lines_find(lines, &one->record, err);
+        *over = *status != OK || !one->record.bytes;
+        bytes += one->record.size;
+        count += !*over;
     }
-    return OK;
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < count; i++)
+        some[i].status = json_record_parse(&some[i].record, &some[i].value, &some[i].err);
+    return count;
+}
+
+static enum status read_all(struct reading *reading, struct json_lines *lines, struct parsed *some, struct error *err)
+{
+    enum status status = OK, found = OK;
+    struct error not_found = { 0 };
+    bool over = false;
+    while (status == OK && !over) {
+        const int count = parse_some(reading, lines, some, &over, &found, &not_found);
+        for (int i = 0; i < count; i++) {
+            if (status == OK && (status = some[i].status) != OK)
+                *err = some[i].err;
+            if (status == OK)
+                status = read_record(reading, some[i].value, some[i].record.line, err);
+            json_decref(some[i].value);
+            if (status == OK)
+                status = reading_encode(reading, false, err);
+        }
+    }
+    if (status == OK && (status = found) != OK)
+        *err = not_found;
+    return status;
 }
 
 enum status read_records(struct reading *reading, struct error *err)
 {
     struct json_lines *lines = NULL;
-    TRY(json_lines_open(&lines, reading->arena, reading->source->path, err));
-    enum status status = read_all(reading, lines, err);
+    struct arena *scratch = arena_create_like(reading->arena);
+    enum status status = json_lines_open(&lines, reading->arena, reading->source->path, err);
+    if (status == OK)
+        status = read_all(reading, lines, NEW_ARRAY(scratch, AT_ONCE, struct parsed), err);
     json_lines_close(lines);
+    arena_destroy(scratch);
     return status;
 }
