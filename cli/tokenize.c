@@ -47,13 +47,13 @@ static enum status encode_line(const struct tokenizer *tokenizer, struct arena *
         return place_failure(err, where);
     text_add_string(line, "{\"ids\": [");
     for (int64_t i = 0; i < tokens.count; i++) {
-        text_add_string(line, i ? ", " : "");
+        text_add(line, ", ", i ? 2 : 0);
         text_add_integer(line, tokens.token[i].id);
     }
     text_add_string(line, "], \"tokens\": [");
     for (int64_t i = 0; i < tokens.count; i++) {
         const char *token = tokenizer_token(tokenizer, tokens.token[i].id);
-        text_add_string(line, i ? ", " : "");
+        text_add(line, ", ", i ? 2 : 0);
         text_add_json(line, token ? token : "", token ? strlen(token) : 0);
     }
     text_add_string(line, "]}\n");
@@ -77,7 +77,7 @@ static enum status decode_line(const struct tokenizer *tokenizer, struct arena *
     return OK;
 }
 
-/* Lines are converted some at a time, by all threads, and written in their order. */
+/* Lines are converted some at a time, by all threads, and written in their order, while the next are being converted. */
 enum { LINES_AT_ONCE = 256 };
 
 struct converted {
@@ -100,50 +100,69 @@ static void convert_one(struct converted *one, const struct tokenizer *tokenizer
     json_decref(json);
 }
 
-/* Finds the next lines and says how many: fewer than LINES_AT_ONCE where the file is over or, with *status, cannot be read on. */
-static int read_some(struct json_lines *lines, const struct cli *cli, struct converted *some, enum status *status, struct error *err)
+struct batch {
+    struct converted *one;
+    int count;
+};
+
+/* Finds the next lines: fewer than LINES_AT_ONCE where the file is over or, with an error returned, cannot be read on. */
+static enum status find_some(struct batch *batch, struct json_lines *lines, const struct cli *cli, struct error *err)
 {
-    int count = 0;
-    while (count < LINES_AT_ONCE) {
-        struct converted *one = &some[count];
+    for (batch->count = 0; batch->count < LINES_AT_ONCE; batch->count++) {
+        struct converted *one = &batch->one[batch->count];
         *one = (struct converted){ 0 };
-        *status = json_lines_find(lines, &one->record, err);
-        if (*status != OK || !one->record.bytes)
+        TRY(json_lines_find(lines, &one->record, err));
+        if (!one->record.bytes)
             break;
         one->arena = arena_create_like(cli->arena);
-        count++;
     }
-    return count;
+    return OK;
+}
+
+/* Writes the lines up to the first failure, which becomes *status, and forgets them. */
+static void write_some(struct batch *batch, struct output *out, enum status *status, struct error *err)
+{
+    for (int i = 0; i < batch->count; i++) {
+        struct converted *one = &batch->one[i];
+        if (*status == OK && (*status = one->status) != OK)
+            *err = one->err;
+        if (*status == OK)
+            output_write(out, one->line.bytes, one->line.length);
+        arena_destroy(one->arena);
+    }
+    batch->count = 0;
 }
 
 static enum status convert_lines(struct cli *cli, const struct tokenizer *tokenizer, const struct tokenize_options *o, line_converter *convert,
                                  struct output *out)
 {
     struct json_lines *lines = NULL;
-    struct converted *some = NEW_ARRAY(cli->arena, LINES_AT_ONCE, struct converted);
-    struct error read_err = { 0 };
+    struct batch now = { NEW_ARRAY(cli->arena, LINES_AT_ONCE, struct converted), 0 }, before = { NEW_ARRAY(cli->arena, LINES_AT_ONCE, struct converted), 0 };
+    struct error find_err = { 0 };
     struct device device; /* for its threads */
     TRY(device_open(&device, o->common.device, (int)o->common.threads, cli->err));
     const int threads = device.threads;
     device_close(&device);
-    enum status status = json_lines_open(&lines, cli->arena, o->input, cli->err), read = OK;
-    while (status == OK && read == OK) {
-        const int count = read_some(lines, cli, some, &read, &read_err);
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-        for (int i = 0; i < count; i++)
-            convert_one(&some[i], tokenizer, o, convert);
-        for (int i = 0; i < count; i++) {
-            if (status == OK && (status = some[i].status) != OK)
-                *cli->err = some[i].err;
-            if (status == OK)
-                output_write(out, some[i].line.bytes, some[i].line.length);
-            arena_destroy(some[i].arena);
+    enum status status = json_lines_open(&lines, cli->arena, o->input, cli->err), found = OK;
+    bool over = status != OK;
+    while (!over) {
+        found = find_some(&now, lines, cli, &find_err);
+#pragma omp parallel num_threads(threads)
+        {
+#pragma omp master
+            write_some(&before, out, &status, cli->err);
+#pragma omp for schedule(dynamic)
+            for (int i = 0; i < now.count; i++)
+                convert_one(&now.one[i], tokenizer, o, convert);
         }
-        if (count < LINES_AT_ONCE)
-            break;
+        over = status != OK || now.count < LINES_AT_ONCE;
+        const struct batch written = before;
+        before = now;
+        now = written;
     }
-    if (status == OK && (status = read) != OK)
-        *cli->err = read_err;
+    write_some(&before, out, &status, cli->err);
+    if (status == OK && (status = found) != OK)
+        *cli->err = find_err;
     json_lines_close(lines);
     return status;
 }

@@ -15,18 +15,22 @@ struct text text_new(struct arena *arena)
     return (struct text){ .arena = arena };
 }
 
-/* Room for `more` bytes and the final 0. */
-static void reserve(struct text *text, size_t more)
+static void grow(struct text *text, size_t more)
 {
     CHECK(more < SIZE_MAX / 4 && text->length < SIZE_MAX / 4);
     size_t needed = text->length + more + 1;
-    if (needed <= text->capacity)
-        return;
     size_t capacity = text->capacity ? 2 * text->capacity : FIRST_CAPACITY;
     if (capacity < needed)
         capacity = needed;
     text->bytes = arena_grow(text->arena, text->bytes, text->length, capacity, 1);
     text->capacity = capacity;
+}
+
+/* Room for `more` bytes and the final 0. */
+static inline void reserve(struct text *text, size_t more)
+{
+    if (more >= text->capacity - text->length)
+        grow(text, more);
 }
 
 void text_add(struct text *text, const char *bytes, size_t length)

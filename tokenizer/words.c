@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { ROWS = 1 << 14, LONGEST_WORD = 32, MOST_PARTS = 5, MOST_AT_ONCE = 64 };
+enum { ROWS = 1 << 15, LONGEST_WORD = 32, MOST_PARTS = 5, MOST_AT_ONCE = 64 };
 
 struct slot {
     uint8_t length, count;                      /* length 0: free */
