@@ -86,8 +86,8 @@ static enum status open_newest(struct resume *resume, struct arena *arena, const
 static enum status open_named(struct resume *resume, struct arena *arena, const char *folder, const char *path, struct error *err)
 {
     struct stat there, here;
-    if (stat(path_folder(arena, path), &there) != 0 || stat(path_join(arena, folder, "checkpoints"), &here) != 0 || there.st_dev != here.st_dev ||
-        there.st_ino != here.st_ino)
+    if (!file_exists(path) || stat(path_folder(arena, path), &there) != 0 || stat(path_join(arena, folder, "checkpoints"), &here) != 0 ||
+        there.st_dev != here.st_dev || there.st_ino != here.st_ino)
         return fail_with(err, BAD_OPTION, "--resume %s: no checkpoint of training.output_dir, %s", "name a file of its folder checkpoints, or auto, or never",
                          path, folder);
     return open_checkpoint(resume, arena, folder, path, err);

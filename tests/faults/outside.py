@@ -244,6 +244,23 @@ def a_full_disk_leaves_what_was_there(graft):
     return None
 
 
+def a_disk_that_fills_leaves_checkpoints_to_go_on_from(graft):
+    if not shutil.which("unshare") or not can_mount():
+        return SKIPPED + "this user cannot mount a small disk"
+    with Place(graft, steps=1000) as place:
+        os.mkdir(place.path("small"))
+        os.mkdir(place.path("left"))
+        settings = ("train", "config.yaml", "--quiet", "training.save_total_limit=0")
+        code, said = on_small_disk(place, "mount -t tmpfs -o size=500k none small", (*settings, "training.output_dir=small/out"))
+        kept = sorted(os.listdir(place.path("left", "out", "checkpoints")))
+        if code != 1 or "No space left" not in said or place.unfinished() or len(kept) < 2:
+            return f"{code} {said} {place.unfinished()} {kept}"
+        whole = [place.run("inspect", os.path.join("left", "out", "checkpoints", name))[0] for name in kept]
+        steps = f"training.max_steps={len(kept) + 3}"
+        again, told = place.run(*settings, "training.output_dir=left/out", steps, "--allow-change", "training.max_steps")
+        return unless(not any(whole) and again == 0 and "left/out" in (place.whole_adapters() or []), whole, again, told)
+
+
 def a_folder_that_may_not_be_written_is_an_error(graft):
     if not shutil.which("unshare") or not can_mount():
         return SKIPPED + "this user cannot mount a read-only disk"
@@ -261,7 +278,7 @@ CLAIMS = (
     weights_cut_short_under_a_run_are_named, weights_that_vanish_under_a_run_change_nothing, a_run_may_be_interrupted_at_any_moment,
     a_full_stdout_is_an_error_of_every_command, a_closed_stdout_is_an_error_of_every_command, a_pipe_without_reader_is_an_error_of_every_command,
     without_stderr_a_run_ends_as_ever, a_limit_on_the_size_of_files_is_a_full_disk, a_full_disk_leaves_what_was_there,
-    a_folder_that_may_not_be_written_is_an_error,
+    a_folder_that_may_not_be_written_is_an_error, a_disk_that_fills_leaves_checkpoints_to_go_on_from,
 )
 
 

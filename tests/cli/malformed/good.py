@@ -48,6 +48,7 @@ TRAIN = "train run.yaml --quiet"
 TOKENS = "train run.yaml --quiet data.train.0.path=tokens.jsonl data.train.0.format=tokens"
 CONTINUE = "train run.yaml --quiet adapter.init_from=adapter adapter.r=2"
 PLAN = "plan run.yaml"
+KEPT = "train run.yaml --quiet training.output_dir=kept training.max_steps=2 training.save_steps=1"  # a run that ended behind its last checkpoint
 
 
 def data(path, format, template):

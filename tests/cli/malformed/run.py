@@ -42,6 +42,8 @@ class Runner:
         self.graft, self.work = graft, work
         self.good = os.path.join(work, "good")
         good.make(self.good)
+        self.run(self.good, good.KEPT)
+        os.unlink(os.path.join(self.good, "kept", "manifest.json"))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with open(graft, "rb") as binary:
             if b"__asan_init" not in binary.read():  # whose shadow memory is larger than any limit
