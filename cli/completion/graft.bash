@@ -41,7 +41,7 @@ _graft_value() { # PROGRAM COMMAND OPTION WORD; false: the option takes no value
     case $value in
     '') return 1 ;;
     DIR) _graft_folders "$4" ;;
-    FILE | *.jsonl | *.json | *.safetensors) _graft_files "$4" ;;
+    FILE | *'|FILE' | *.jsonl | *.json | *.safetensors) _graft_files "$4" ;;
     *'|'*) _graft_words "${value//|/ }" "$4" ;;
     esac
     return 0
@@ -58,7 +58,8 @@ _graft_argument() { # PROGRAM COMMAND NUMBER WORD
         compopt -o nospace
         _graft_words "$(_graft_settings "$1")" "$4"
         ;;
-    inspect:1) _graft_folders "$4" ;;
+    replay:1) _graft_folders "$4" ;;
+    inspect:1) _graft_files "$4" ;;
     esac
 }
 
