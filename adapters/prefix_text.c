@@ -11,8 +11,10 @@ static void upload_inputs(struct device *device, const struct pass *p, const int
     for (int32_t i = 0; i < count; i++)
         numbers[i] = i;
     tensor_upload(device, p->ids, ids);
-    tensor_upload(device, p->positions, numbers);
     tensor_upload(device, p->slots, numbers);
+    for (int32_t i = 0; i < count; i++)
+        numbers[i] += (int32_t)p->model->config.first_position;
+    tensor_upload(device, p->positions, numbers);
     tensor_upload(device, p->spans, span);
     tensor_upload(device, p->selected, &last);
 }

@@ -82,6 +82,8 @@ static void start_from_tokens(const struct adapter *adapter, const struct model 
     for (int64_t r = 0; r < t->rows->rows; r++) {
         const int64_t id = t->text ? t->text[r] : (int64_t)random_below(seed, stream, (uint64_t)r, (uint64_t)table->rows);
         widen(values + r * table->cols, stored + (size_t)(id * table->cols) * dtype_bytes(table->dtype), table->dtype, table->cols);
+        for (int64_t i = 0; i < table->cols; i++)
+            values[r * table->cols + i] *= model->embed_scale; /* what stands there for a token is what the model would look up */
     }
     tensor_upload(adapter->parameters->device, t->rows, values);
     arena_destroy(scratch);

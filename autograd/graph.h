@@ -38,14 +38,17 @@ struct dynamic_rope {
 
 union op_params {
     float value;                /* fill; clamp: the bound */
-    float eps;                  /* rmsnorm, layernorm */
-    float scale;                /* linear, embed, row_norms */
+    float eps;                  /* layernorm */
+    float scale;                /* linear, embed, replace_rows, row_norms */
     float shift;                /* scale_columns */
     float probability;          /* dropout */
     enum activation activation; /* gated, activation */
     int number;                 /* choose_rows */
     struct columns columns;     /* take_columns */
     struct heads heads;         /* attention */
+    struct {
+        float eps, shift;
+    } rms;
     struct {
         int heads, head_size;
         enum rope_pairs pairs;

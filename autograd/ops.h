@@ -22,9 +22,9 @@ struct tensor *take_columns(struct graph *g, struct tensor *x, struct columns co
 /* y[i] = column ids[i] of the table, 0 for ids behind it. ids I32 [rows, 1], table f32 [width, vocab]; y [rows, width] of dtype `dtype`. */
 struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, enum dtype dtype);
 
-/* y[i] = taken[place[id]] where that is a row of it, else x[i]; id = ids[i], or i itself where ids is NULL. x [rows, width], ids I32 [rows, 1], place I32
- * [vocab, 1] (-1: none), taken f32 [n, width]. */
-struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken);
+/* y[i] = scale * taken[place[id]] where that is a row of it, else x[i]; id = ids[i], or i itself where ids is NULL. x [rows, width], ids I32 [rows, 1], place
+ * I32 [vocab, 1] (-1: none), taken f32 [n, width]. */
+struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken, float scale);
 
 /* y[i] = mine[i] where choice[i] == number, else others[i]; both [rows, width] of one dtype, choice I32 [rows, 1]. Without gradients. */
 struct tensor *choose_rows(struct graph *g, struct tensor *others, struct tensor *mine, struct tensor *choice, int number);
@@ -32,8 +32,8 @@ struct tensor *choose_rows(struct graph *g, struct tensor *others, struct tensor
 /* y = the rows of x[0], then those of x[1], and so on. x [n, width] f32 each, count of 1 or more. Without gradients. */
 struct tensor *join_rows(struct graph *g, struct tensor *const *x, int count);
 
-/* y = w * x / rms(x). w [1, width] f32 or compute dtype. */
-struct tensor *rmsnorm(struct graph *g, struct tensor *x, struct tensor *w, float eps);
+/* y = (w + shift) * x / rms(x), each piece of w's width on its own. x [rows, pieces * width], w [1, width] f32 or compute dtype. */
+struct tensor *rmsnorm(struct graph *g, struct tensor *x, struct tensor *w, float shift, float eps);
 
 /* y = w * (x - mean(x)) / deviation(x) + b. w, b [1, width] f32 or compute dtype; b or NULL. */
 struct tensor *layernorm(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b, float eps);

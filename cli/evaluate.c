@@ -42,8 +42,7 @@ static enum status read_records(struct opened *opened, const struct evaluate_opt
                              .response = o->response,
                              .limit = o->limit,
                              .where = "command line" };
-    const struct in_front in_front = session_in_front(&opened->session, 0);
-    const int64_t positions = opened->config.max_positions - in_front.tokens - in_front.first_position;
+    const int64_t positions = session_positions(&opened->session, 0);
     struct data_settings settings = { .max_length = o->max_length ? o->max_length : positions,
                                       .over_length = OVER_LENGTH_DROP,
                                       .model_folder = o->model.model };

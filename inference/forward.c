@@ -1,9 +1,9 @@
 /* One walk through the model, ready to run: recording for a purpose, and feeding batches. */
 #include "inference/forward.h"
 
-static struct in_front in_front_of(const struct seam_set *set, int64_t first_id)
+static struct in_front in_front_of(const struct seam_set *set, int64_t first_id, int64_t first_position)
 {
-    struct in_front in_front = { .first_id = first_id };
+    struct in_front in_front = { .first_id = first_id, .first_position = first_position };
     for (int i = 0; i < set->count; i++) {
         in_front.tokens += set->seams[i]->virtual_tokens;
         in_front.first_position += set->seams[i]->first_position;
@@ -16,7 +16,7 @@ static void attach(struct session *session, const struct seam_set *set, int sets
     struct in_front *in_front = NEW_ARRAY(session->arena, sets, struct in_front);
     int64_t first_id = session->model->config.vocab;
     for (int i = 0; i < sets; i++) {
-        in_front[i] = in_front_of(&set[i], first_id);
+        in_front[i] = in_front_of(&set[i], first_id, session->model->config.first_position);
         first_id += in_front[i].tokens;
     }
     session->seams = set->seams;
@@ -45,6 +45,13 @@ void session_choose(struct session *session, const struct seam_set *set, int set
 struct in_front session_in_front(const struct session *session, int choice)
 {
     return session->in_front[session->sets ? choice : 0];
+}
+
+int64_t session_positions(const struct session *session, int choice)
+{
+    const struct model_config *c = &session->model->config;
+    const struct in_front in_front = session_in_front(session, choice);
+    return c->first_position + c->max_positions - in_front.tokens - in_front.first_position;
 }
 
 struct sequence *session_sequences(const struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count)

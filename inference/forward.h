@@ -33,6 +33,8 @@ void session_choose(struct session *session, const struct seam_set *set, int set
 void session_release(struct session *session);
 /* What the adapters put in front of a sequence of this choice. */
 struct in_front session_in_front(const struct session *session, int choice);
+/* How many positions the model has for a text of its own behind them. */
+int64_t session_positions(const struct session *session, int choice);
 /* Sequences as the walk sees them: behind what their adapters put in front of them, if they do. */
 struct sequence *session_sequences(const struct session *session, struct arena *arena, const struct sequence *sequence, int64_t count);
 

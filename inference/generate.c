@@ -35,14 +35,13 @@ static enum status check_prompts(const struct session *session, const struct pro
 {
     const struct model *model = session->model;
     for (int64_t i = 0; i < count; i++) {
-        const struct in_front in_front = session_in_front(session, prompt[i].choice);
-        const int64_t taken = in_front.tokens + in_front.first_position;
-        const int64_t positions = model->config.rope.type == ROPE_DYNAMIC ? INT64_MAX : model->config.max_positions - taken;
+        const int64_t left = session_positions(session, prompt[i].choice), positions = model->config.rope.type == ROPE_DYNAMIC ? INT64_MAX : left;
         if (prompt[i].count == 0)
             return fail_with(err, BAD_DATA, "prompt %lld has no ids", "give at least one token to continue from", (long long)i + 1);
         if (prompt[i].count > positions)
             return fail_with(err, BAD_DATA, "prompt %lld has %lld ids, the model has %lld positions%s", "shorten it", (long long)i + 1,
-                             (long long)prompt[i].count, (long long)positions, taken ? " beside those that the adapter takes" : "");
+                             (long long)prompt[i].count, (long long)positions,
+                             left < model->config.max_positions ? " beside those that the adapter takes" : "");
         for (int64_t t = 0; t < prompt[i].count; t++)
             if (prompt[i].ids[t] < 0 || prompt[i].ids[t] >= model->config.vocab)
                 return fail_with(err, BAD_DATA, "prompt %lld: id %d at %lld is outside the vocabulary of %lld", "use ids of this model's tokenizer",

@@ -78,6 +78,7 @@ static const struct decisive decisive[] = {
     { "scale_emb", ONE, scaled, use_supported },
     { "final_logit_softcapping", NOTHING, capped, use_supported },
     { "attn_logit_softcapping", NOTHING, capped, use_supported },
+    { "query_pre_attn_scalar", NOTHING, scaled, use_supported },
     { "clip_qkv", NOTHING, capped, use_supported },
     { "qk_norm", NOTHING, capped, use_supported },
     { "use_qk_norm", NOTHING, capped, use_supported },

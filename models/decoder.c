@@ -114,7 +114,8 @@ struct pass pass_new(struct graph *g, const struct model *model, const struct se
 static struct tensor *compute_norm(struct pass *p, const struct stage *stage, struct weights own)
 {
     const float eps = (float)p->model->config.norm_eps;
-    return p->model->config.shape.norm == RMSNORM ? rmsnorm(p->g, stage->x, own.w, eps) : layernorm(p->g, stage->x, own.w, own.bias, eps);
+    return p->model->config.shape.norm == RMSNORM ? rmsnorm(p->g, stage->x, own.w, p->model->config.shape.one_plus, eps)
+                                                  : layernorm(p->g, stage->x, own.w, own.bias, eps);
 }
 
 static struct tensor *norm(struct pass *p, struct tensor *x, struct tensor *w, struct tensor *bias)
@@ -142,7 +143,7 @@ static const struct seams *virtual_seams(struct pass *p)
 
 static struct tensor *compute_lookup(struct pass *p, const struct stage *stage, struct weights own)
 {
-    return embed(p->g, p->ids, own.w, stage->x, NULL, 1, p->model->dtype);
+    return embed(p->g, p->ids, own.w, stage->x, NULL, p->model->embed_scale, p->model->dtype);
 }
 
 static struct tensor *adapt_lookup(struct pass *p, const struct stage *stage, struct weights own, struct tensor *y)
@@ -261,6 +262,7 @@ static struct tensor *bounded(struct pass *p, struct tensor *x)
 static struct qkv queries_keys_values(struct pass *p, int layer, struct tensor *x)
 {
     const struct model_config *c = &p->model->config;
+    const struct layer *l = &p->model->layer[layer];
     struct qkv a;
     if (c->shape.qkv_blocks > 0) {
         a = take_apart(p, bounded(p, project(p, layer, QKV, x, NULL)));
@@ -268,6 +270,10 @@ static struct qkv queries_keys_values(struct pass *p, int layer, struct tensor *
         a.q = project(p, layer, Q, x, NULL);
         a.k = project(p, layer, K, x, NULL);
         a.v = project(p, layer, V, x, NULL);
+    }
+    if (c->shape.head_norms) {
+        a.q = norm(p, a.q, l->head_norm[0], NULL);
+        a.k = norm(p, a.k, l->head_norm[1], NULL);
     }
     if (c->shape.positions == ROTARY) {
         a.q = rope(p->g, a.q, p->angles, (int)c->heads, (int)c->head_size, c->shape.pairs);
@@ -311,7 +317,15 @@ static struct tensor *attend(struct pass *p, int layer, struct tensor *x)
 static struct tensor *mlp(struct pass *p, int layer, struct tensor *x, struct tensor *onto)
 {
     const struct model_config *c = &p->model->config;
-    struct tensor *gate = c->shape.plain_mlp ? NULL : project(p, layer, GATE, x, NULL), *up = project(p, layer, UP, x, NULL);
+    struct tensor *gate = NULL, *up;
+    if (c->shape.fused_mlp) {
+        struct tensor *both = project(p, layer, GATE_UP, x, NULL);
+        gate = take_columns(p->g, both, (struct columns){ 0, c->mlp_width, 1, 2 * c->mlp_width });
+        up = take_columns(p->g, both, (struct columns){ c->mlp_width, c->mlp_width, 1, 2 * c->mlp_width });
+    } else {
+        gate = c->shape.plain_mlp ? NULL : project(p, layer, GATE, x, NULL);
+        up = project(p, layer, UP, x, NULL);
+    }
     return project(p, layer, DOWN, gate ? gated(p->g, gate, up, c->activation) : activation(p->g, up, c->activation), onto);
 }
 

@@ -2,8 +2,11 @@
  *
  * This is the one place that knows which tensors a model has; weights.c finds bytes for exactly these.
  */
+#include "autograd/cpu/rows.h"
 #include "models/family.h"
 #include "models/rope.h"
+
+#include <math.h>
 
 /* Whether a block has this layer at all. */
 static bool has_site(const struct model_config *config, enum projection projection)
@@ -16,7 +19,11 @@ static bool has_site(const struct model_config *config, enum projection projecti
     case QKV:
         return config->shape.qkv_blocks > 0;
     case GATE:
-        return !config->shape.plain_mlp;
+        return !config->shape.plain_mlp && !config->shape.fused_mlp;
+    case UP:
+        return !config->shape.fused_mlp;
+    case GATE_UP:
+        return config->shape.fused_mlp;
     default:
         return true;
     }
@@ -36,6 +43,8 @@ static void site_sizes(const struct model_config *config, enum projection projec
         *out = q + 2 * kv;
     if (projection == GATE || projection == UP)
         *out = config->mlp_width;
+    if (projection == GATE_UP)
+        *out = 2 * config->mlp_width;
     if (projection == HEAD)
         *out = config->vocab;
 }
@@ -52,6 +61,7 @@ static bool has_bias(const struct model_config *config, enum projection projecti
         return config->shape.attention_out_bias;
     case GATE:
     case UP:
+    case GATE_UP:
     case DOWN:
         return config->shape.mlp_bias;
     case HEAD:
@@ -65,14 +75,14 @@ int64_t model_config_size(const struct model_config *config)
 {
     const struct shape *shape = &config->shape;
     int64_t norm = config->width * (shape->norm_bias ? 2 : 1), table = config->vocab * config->width;
-    int64_t layer = norm * (shape->one_norm ? 1 : 2), rest = norm * (shape->embed_norm ? 2 : 1);
+    int64_t layer = norm * (shape->one_norm ? 1 : 2) + (shape->head_norms ? 2 * config->head_size : 0), rest = norm * (shape->embed_norm ? 2 : 1);
     for (enum projection i = Q; i < HEAD; i++) {
         int64_t in, out;
         site_sizes(config, i, &in, &out);
         if (has_site(config, i))
             layer += in * out + (has_bias(config, i) ? out : 0);
     }
-    rest += (shape->positions == LEARNED ? config->max_positions * config->width : 0) + (shape->head_bias ? config->vocab : 0);
+    rest += (shape->positions == LEARNED ? (config->first_position + config->max_positions) * config->width : 0) + (shape->head_bias ? config->vocab : 0);
     return table + config->layers * layer + rest + (config->tied ? 0 : table);
 }
 
@@ -109,6 +119,8 @@ static void add_layer(struct model *model, struct arena *arena, int index)
     const struct model_config *config = &model->config;
     for (int i = 0; i < (config->shape.one_norm ? 1 : 2); i++)
         add_norm(model, arena, module_name(arena, config->norm[i], index), &layer->norm[i], &layer->norm_bias[i]);
+    for (int i = 0; i < 2 && config->shape.head_norms; i++)
+        layer->head_norm[i] = add_tensor(model, arena, module_name(arena, config->family->head_norm[i], index), "weight", 1, config->head_size);
     for (enum projection i = Q; i < HEAD; i++) {
         if (!has_site(config, i))
             continue;
@@ -118,18 +130,28 @@ static void add_layer(struct model *model, struct arena *arena, int index)
     }
 }
 
+/* Source: transformers models/gemma, where the factor has the dtype of the weights. */
+static float embed_scale(const struct model_config *config, enum dtype dtype)
+{
+    float scale = config->shape.embed_scaled ? (float)sqrt((double)config->width) : 1, held;
+    narrow(&held, &scale, dtype, 1);
+    widen(&scale, &held, dtype, 1);
+    return scale;
+}
+
 enum status model_describe(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err)
 {
     const struct family *family = config->family;
     *model = (struct model){ .arena = arena, .config = *config, .dtype = dtype, .rope_amplitude = 1, .dynamic_rope = rope_growth(config) };
     if (dtype != F32 && dtype != BF16)
         return fail_with(err, BAD_CONFIG, "dtype %s: graft does not compute with it on this device", "use float32 or bfloat16", dtype_name(dtype));
+    model->embed_scale = embed_scale(config, dtype);
     model->layer = NEW_ARRAY(arena, config->layers, struct layer);
     model->site = NEW_ARRAY(arena, config->layers * HEAD + 1, struct site *);
-    model->tensor = NEW_ARRAY(arena, config->layers * (4 + 2 * HEAD) + 8, struct tensor *);
+    model->tensor = NEW_ARRAY(arena, config->layers * (6 + 2 * HEAD) + 8, struct tensor *);
     model->embed = add_tensor(model, arena, family->embed, "weight", config->vocab, config->width);
     if (config->shape.positions == LEARNED)
-        model->position_table = add_tensor(model, arena, family->position_table, "weight", config->max_positions, config->width);
+        model->position_table = add_tensor(model, arena, family->position_table, "weight", config->first_position + config->max_positions, config->width);
     if (config->shape.embed_norm)
         add_norm(model, arena, family->embed_norm, &model->embed_norm, &model->embed_norm_bias);
     for (int i = 0; i < (int)config->layers; i++)

@@ -3,7 +3,8 @@
 
 #include "common/text.h"
 
-#define EACH_FAMILY(X) X(llama) X(mistral) X(qwen2) X(gpt_neox) X(gpt2) X(bloom) X(falcon) X(gpt_bigcode) X(mpt) X(codegen) X(gptj)
+#define EACH_FAMILY(X)                                                                                                                                         \
+    X(llama) X(mistral) X(qwen2) X(gpt_neox) X(gpt2) X(bloom) X(falcon) X(gpt_bigcode) X(mpt) X(codegen) X(gptj) X(opt) X(gemma) X(phi3) X(qwen3) X(stablelm)
 
 #define DECLARE(name) extern const struct family family_##name;
 #define ADDRESS(name) &family_##name,

@@ -18,9 +18,9 @@ struct family {
     struct shape shape;
     const char *base_class; /* Hugging Face's class without a head, which may stand in `architectures` beside any ...ForCausalLM */
     /* What transformers assumes where config.json is silent. kv_heads 0: as many as heads; mlp_width 0: four times the width; bos and eos -1: none. rotary_part
-     * 0: every dimension of a head is rotated, and no file may say otherwise. */
+     * 0: every dimension of a head is rotated, and no file may say otherwise; head_size 0: the width divided by the heads. */
     struct {
-        int64_t vocab, width, mlp_width, layers, heads, kv_heads, max_positions;
+        int64_t vocab, width, mlp_width, layers, heads, kv_heads, head_size, max_positions;
         int32_t bos, eos;
         bool tied;
         double norm_eps, rotary_part;
@@ -29,13 +29,14 @@ struct family {
     const char *spelling[CONFIG_KEYS][SPELLINGS]; /* beside Llama's spelling, or NULLs */
     /* Names in the live model, without ".weight" / ".bias"; %d is the layer. */
     const char *embed, *embed_norm, *position_table, *final_norm, *head;
-    const char *norm[2];
-    const char *projection[HEAD]; /* indexed by enum projection */
-    const char *ignored[4];       /* suffixes of tensors in files that carry no weights (buffers) */
-    const char *lora_targets[4];  /* PEFT's default target_modules, NULL-terminated */
-    const char *drops[3];         /* keys of dropout that mean 0.1 where they are absent, or NULLs */
-    const char *keys[16];         /* keys of config.json that configure() reads, NULL-terminated */
-    bool transposed;              /* files hold the weights of a block's linear layers as [in, out] */
+    const char *norm[2], *head_norm[2]; /* of attention and MLP; of queries and keys */
+    const char *projection[HEAD];       /* indexed by enum projection */
+    const char *ignored[4];             /* suffixes of tensors in files that carry no weights (buffers) */
+    const char *lora_targets[4];        /* PEFT's default target_modules, NULL-terminated */
+    const char *drops[3];               /* keys of dropout that mean 0.1 where they are absent, or NULLs */
+    const char *keys[16];               /* keys of config.json that configure() reads, NULL-terminated */
+    bool free_heads;                    /* head_dim may make the heads together narrower or wider than the model */
+    bool transposed;                    /* files hold the weights of a block's linear layers as [in, out] */
     /* Reads what is special in config.json after the common keys. NULL: nothing. */
     enum status (*configure)(struct model_config *config, const json_t *json, const char *path, struct error *err);
 };

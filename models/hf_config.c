@@ -74,13 +74,16 @@ static enum status read_heads(struct model_config *config, const json_t *json, c
     TRY(json_get_int(json, path, kv_name, 1, MAX_HEADS, &config->kv_heads, err));
     if (config->heads % config->kv_heads != 0)
         return config_refuse(json, path, kv_name, "num_attention_heads is no multiple of it", "correct config.json", err);
-    if (config_is_trivial(json_object_get(json, "head_dim")) && config->width % config->heads != 0)
+    const json_t *head_size = json_object_get(json, "head_dim");
+    if (config_is_trivial(head_size) && !family->defaults.head_size && config->width % config->heads != 0)
         return config_refuse(json, path, width_name, "no multiple of num_attention_heads, and there is no head_dim", "correct config.json", err);
-    config->head_size = config->width / config->heads;
+    if (family->defaults.head_size && json_is_null(head_size))
+        return config_refuse(json, path, "head_dim", "this family has a size of its own where the key is absent, and null is none", "correct config.json", err);
+    config->head_size = family->defaults.head_size ? family->defaults.head_size : config->width / config->heads;
     TRY(json_get_int(json, path, "head_dim", 1, MAX_HEADS, &config->head_size, err));
     if (config->heads * config->head_size > MAX_WIDTH)
         return config_refuse(json, path, "num_attention_heads", "heads times head_dim is more than 2^24", "correct config.json", err);
-    if (config->shape.qkv_blocks > 0 && config->heads * config->head_size != config->width)
+    if (!family->free_heads && config->heads * config->head_size != config->width)
         return config_refuse(json, path, "head_dim", "heads times head_dim is not the width, as it is in this family", "correct config.json", err);
     config->attention_scale = 1 / sqrt((double)config->head_size);
     return OK;

@@ -28,10 +28,14 @@ struct shape {
     enum positions positions;
     enum rope_pairs pairs;
     bool norm_bias;    /* layernorm adds one */
+    bool one_plus;     /* rmsnorm multiplies by 1 + w */
+    bool head_norms;   /* queries and keys are normed, each head on its own */
     bool embed_norm;   /* the embedding is normed */
+    bool embed_scaled; /* ... or multiplied by the root of the width, which virtual rows are not */
     bool parallel;     /* attention and MLP of a block read the same h */
     bool one_norm;     /* ... and the same norm of it */
     bool plain_mlp;    /* down(act(up)), no gate */
+    bool fused_mlp;    /* gate and up are one layer, the gate first */
     bool coarse;       /* ALiBi rounded as Falcon does */
     bool every_second; /* ALiBi's slopes as in MPT where heads are no power of two */
     /* Queries, keys and values of one fused layer: its outputs lie in so many equal blocks, each of some queries, then keys, then values (or values, then
@@ -47,7 +51,8 @@ struct model_config {
     struct shape shape;
     const char *norm[2]; /* names of a block's norms, as in struct family */
     int64_t vocab, width, layers, heads, kv_heads, head_size, mlp_width, max_positions;
-    int64_t rotary_size; /* rotated dimensions of a head, 0: none */
+    int64_t rotary_size;    /* rotated dimensions of a head, 0: none */
+    int64_t first_position; /* the number of a text's first position, where positions are learned: so many rows of the table stand before it */
     double norm_eps;
     double attention_scale; /* of q.k */
     double clip_qkv;        /* q, k and v stay within its bounds; 0: no bounds */
@@ -76,6 +81,7 @@ int64_t model_config_size(const struct model_config *config);
 
 struct layer {
     struct tensor *norm[2], *norm_bias[2]; /* [1, width] or NULL */
+    struct tensor *head_norm[2];           /* [1, head_size] of queries and of keys, or NULL */
     struct tensor *w[HEAD], *bias[HEAD];   /* [out, in], [1, out], NULL where the family has none; indexed by enum projection */
     struct site site[HEAD];
 };
@@ -86,10 +92,10 @@ struct model {
     enum dtype dtype;                                                          /* of computation: activations and large weights */
     struct tensor *embed, *final_norm, *head;                                  /* head == embed when tied */
     struct tensor *final_norm_bias, *head_bias, *embed_norm, *embed_norm_bias; /* NULL where the family has none */
-    struct tensor *position_table;                                             /* [max_positions, width] of learned positions */
+    struct tensor *position_table;                                             /* [first_position + max_positions, width] of learned positions */
     struct tensor *inv_freq;                                                   /* f32 [1, rotary_size / 2] */
     struct tensor *slopes;                                                     /* f32 [1, heads] of ALiBi */
-    float rope_amplitude;
+    float rope_amplitude, embed_scale; /* embed_scale: of what ids look up, as the dtype of computation holds it; 1: none */
     struct dynamic_rope dynamic_rope;
     struct layer *layer;
     struct site head_site;
@@ -161,7 +167,7 @@ struct pass {
     struct tensor *choice;  /* I32 [ROWS, 1]: the number of each row's set; NULL without sets */
     struct kv_cache *cache; /* NULL: keys and values are this batch's */
     /* inputs, all made by pass_new */
-    struct tensor *ids, *positions; /* I32 [ROWS, 1] */
+    struct tensor *ids, *positions; /* I32 [ROWS, 1]; positions of a text count from config.first_position */
     struct tensor *spans;           /* I32 [SEQUENCES, 4], see attention() */
     struct tensor *selected;        /* I32 [SELECTED, 1]: rows that go through the head */
     struct tensor *slots;           /* I32 [ROWS, 1], NULL without a cache */

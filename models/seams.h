@@ -7,8 +7,8 @@
 
 #include "autograd/ops.h"
 
-/* QKV: queries, keys and values as one layer, in families that store them so; their sites then take the place of Q, K and V. */
-enum projection { Q, K, V, QKV, ATTENTION_OUT, GATE, UP, DOWN, HEAD, PROJECTIONS };
+/* QKV: queries, keys and values as one layer, in families that store them so; its site then takes the place of Q, K and V. GATE_UP likewise. */
+enum projection { Q, K, V, QKV, ATTENTION_OUT, GATE, UP, GATE_UP, DOWN, HEAD, PROJECTIONS };
 
 /* A linear layer of the model, as data. */
 struct site {

@@ -21,7 +21,7 @@ FAULTS = [
     ("autograd/ops/linear.c", "dy, NULL, n->params.scale, adds(n, BIAS)", "dy, NULL, 1, adds(n, BIAS)", "ops_linear"),
     ("autograd/ops/scale_columns.c", "sum[j] / norm[j]", "sum[j]", "ops_scale_columns"),
     ("autograd/ops/row_norms.c", "(double)w[i] + (double)update[i]", "(double)w[i]", "ops_row_norms"),
-    ("autograd/ops/rmsnorm.c", "rstd * (dy[i] * w[i] - x[i] * back)", "rstd * (dy[i] * w[i])", "ops_rmsnorm"),
+    ("autograd/ops/rmsnorm.c", "rstd * (dy[i] * (w[i] + shift) - x[i] * back)", "rstd * (dy[i] * (w[i] + shift))", "ops_rmsnorm"),
     ("autograd/ops/rope.c", "n->out[Y]->grad, -1, adds", "n->out[Y]->grad, 1, adds", "ops_rope"),
     ("autograd/ops/layernorm.c", "dy[i] * w[i] - plain - (x[i]", "dy[i] * w[i] - (x[i]", "ops_layernorm"),
     ("autograd/ops/layernorm.c", "add_ranges(n, B, partial + width, parts)", "add_ranges(n, B, partial, parts)", "ops_layernorm"),

@@ -89,8 +89,7 @@ static enum status check_model(const struct run *run, struct error *err)
 static enum status check_lengths(const struct run *run, const struct dataset *data, struct error *err)
 {
     const struct model_config *c = &run->model_config;
-    const struct in_front in_front = session_in_front(&run->session, 0);
-    const int64_t positions = c->max_positions - in_front.tokens - in_front.first_position;
+    const int64_t positions = session_positions(&run->session, 0);
     for (int64_t i = 0; c->shape.positions == LEARNED && i < data->count; i++)
         if (data->sequence[i].count > positions)
             return fail_with(err, BAD_CONFIG, "%s: data.max_length: a sequence has %lld tokens, and the model has positions for %lld", "lower data.max_length",

@@ -1,6 +1,6 @@
-/* replace_rows: rows of x that stand for certain ids become rows of another matrix: y[i] = x[i], or rows[k] where k = place[ids[i]] >= 0.
+/* replace_rows: rows of x that stand for certain ids become rows of another matrix: y[i] = x[i], or scale * rows[k] where k = place[ids[i]] >= 0.
  *
- *     dx = dy where x went through, else 0        drows[k] = sum of dy[i] over the i that took row k, in order
+ *     dx = dy where x went through, else 0        drows[k] = scale * sum of dy[i] over the i that took row k, in order
  *
  * Without ids row i stands for id i (a whole table). Threads share columns, never rows, so there are no races and the order is fixed.
  */
@@ -14,13 +14,15 @@ enum { X, IDS, PLACE, TAKEN }; /* in:  x [rows, width], ids I32 [rows, 1] or NUL
 enum { Y };                    /* out: y [rows, width] */
 enum { COLUMNS = 64 };         /* per task of backward */
 
-struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken)
+struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken, float scale)
 {
     if (ids)
         expect_rows_of(g, op_replace_rows.name, ids, x);
     expect_shape(g, op_replace_rows.name, place, ids ? -1 : x->capacity, 1);
     expect_shape(g, op_replace_rows.name, taken, -1, x->cols);
-    struct tensor *y = output(record(g, &op_replace_rows, x, ids, place, taken), Y, x->dtype, x, x->cols);
+    struct node *n = record(g, &op_replace_rows, x, ids, place, taken);
+    struct tensor *y = output(n, Y, x->dtype, x, x->cols);
+    n->params.scale = scale;
     y->grad_dtype = x->role == WEIGHT ? F32 : x->grad_dtype; /* that of a table is a sum over a batch */
     return y;
 }
@@ -33,15 +35,29 @@ static int64_t taken_at(const struct node *n, int64_t r)
     return place < n->in[TAKEN]->rows ? place : -1;
 }
 
+static void take_row(const struct node *n, int64_t r, int64_t k)
+{
+    const struct tensor *y = n->out[Y];
+    float in[SPAN], out[SPAN];
+    for (int64_t at = 0; at < y->cols; at += SPAN) {
+        const int64_t length = span_length(at, y->cols);
+        const float *from = span_read(n->in[TAKEN], k * y->cols + at, length, in);
+        float *to = span_open(y, r * y->cols + at, out);
+        for (int64_t i = 0; i < length; i++)
+            to[i] = n->params.scale * from[i];
+        span_close(y, r * y->cols + at, length, to);
+    }
+}
+
 static enum status forward_cpu(struct device *device, const struct node *n)
 {
-    const struct tensor *x = n->in[X], *taken = n->in[TAKEN], *y = n->out[Y];
+    const struct tensor *x = n->in[X], *y = n->out[Y];
     (void)device;
 #pragma omp parallel for schedule(static) if (y->rows * y->cols >= WORTH_THREADS)
     for (int64_t r = 0; r < y->rows; r++) {
         const int64_t k = taken_at(n, r);
         if (k >= 0)
-            span_copy(y, r * y->cols, taken, k * y->cols, y->cols, false);
+            take_row(n, r, k);
         else if (x->data != y->data)
             span_copy(y, r * y->cols, x, r * y->cols, y->cols, false);
     }
@@ -74,7 +90,7 @@ static void add_columns(const struct node *n, int64_t from, int64_t count)
             continue;
         const float *values = span_read(dy, r * dy->cols + from, count, buffer);
         for (int64_t i = 0; i < count; i++)
-            sums[k * grad->cols + from + i] += values[i];
+            sums[k * grad->cols + from + i] += n->params.scale * values[i];
     }
 }
 

@@ -19,6 +19,7 @@ const struct family family_llama = {
     .base_class = "LlamaModel",
     .defaults = { .vocab = 32000, .width = 4096, .mlp_width = 11008, .layers = 32, .heads = 32, .kv_heads = 0, .max_positions = 2048, .bos = 1, .eos = 2 },
     LLAMA_NAMES,
+    .free_heads = true,
     .keys = { "attention_bias", "mlp_bias" },
     .configure = configure,
 };

@@ -17,6 +17,7 @@ const struct family family_mistral = {
     .base_class = "MistralModel",
     .defaults = { .vocab = 32000, .width = 4096, .mlp_width = 14336, .layers = 32, .heads = 32, .kv_heads = 8, .max_positions = 131072, .bos = 1, .eos = 2 },
     LLAMA_NAMES,
+    .free_heads = true,
     .keys = { "sliding_window" },
     .configure = configure,
 };

@@ -1,12 +1,7 @@
-/* Qwen2 and Qwen2.5: Llama with a bias on q, k and v.
- *
- * A sliding window counts only where use_sliding_window is true, and then for the layers from max_window_layers on (or those that layer_types lists). graft
- * has one window for all layers, so a file whose layers differ is refused.
- */
-#include "models/families/llama_like.h"
-#include "models/hf_config.h"
+/* Qwen2 and Qwen2.5: Llama with a bias on q, k and v, and perhaps a sliding window (qwen_like.h). */
+#include "models/families/qwen_like.h"
 
-static enum status configure(struct model_config *config, const json_t *json, const char *path, struct error *err)
+enum status qwen_read_window(struct model_config *config, const json_t *json, const char *path, struct error *err)
 {
     bool use = false;
     int64_t window = json_is_null(json_object_get(json, "sliding_window")) ? 0 : 4096, full_layers = 28;
@@ -33,6 +28,7 @@ const struct family family_qwen2 = {
     .shape = { .qkv_bias = true },
     .defaults = { .vocab = 151936, .width = 4096, .mlp_width = 22016, .layers = 32, .heads = 32, .kv_heads = 32, .max_positions = 32768, .bos = -1, .eos = -1 },
     LLAMA_NAMES,
-    .keys = { "use_sliding_window", "sliding_window", "max_window_layers" },
-    .configure = configure,
+    .free_heads = true,
+    .keys = { QWEN_WINDOW_KEYS },
+    .configure = qwen_read_window,
 };

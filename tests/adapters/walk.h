@@ -24,7 +24,8 @@ struct laid_out {
 static inline struct laid_out lay_out(struct arena *arena, const struct batch *batch, const struct model *model, const struct adapter *adapter)
 {
     struct laid_out l = { 0 };
-    const int32_t in_front = adapter ? (int32_t)adapter->seams.virtual_tokens : 0, at = adapter ? (int32_t)adapter->seams.first_position : 0;
+    const int32_t in_front = adapter ? (int32_t)adapter->seams.virtual_tokens : 0,
+                  at = (int32_t)model->config.first_position + (adapter ? (int32_t)adapter->seams.first_position : 0);
     int64_t rows = 0;
     for (int i = 0; i < batch->sequences; i++)
         rows += in_front + batch->length[i];

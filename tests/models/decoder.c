@@ -93,9 +93,9 @@ static float *run_batch(struct scratch *s, struct runner *r, const struct batch 
         for (int32_t t = 0; t < b->rows[i]; t++, rows++) {
             assert_true(rows < 256);
             ids[rows] = b->ids[i][t];
-            positions[rows] = b->past[i] + t;
+            positions[rows] = (int32_t)r->pass.model->config.first_position + b->past[i] + t;
             selected[rows] = rows;
-            slots[rows] = b->first_slot[i] + positions[rows];
+            slots[rows] = b->first_slot[i] + b->past[i] + t;
         }
     }
     program_resize(r->program, ROWS, rows);

@@ -3,10 +3,14 @@
 
 enum { X, IDS, PLACE, TAKEN };
 
+static float scale_of(const struct op_case *c)
+{
+    return c->params.scale != 0 ? c->params.scale : 1;
+}
+
 static void build(struct graph *g, const struct op_case *c, struct tensor *const in[])
 {
-    (void)c;
-    replace_rows(g, in[X], in[IDS], in[PLACE], in[TAKEN]);
+    replace_rows(g, in[X], in[IDS], in[PLACE], in[TAKEN], scale_of(c));
 }
 
 static void reference(struct op_values *v)
@@ -15,7 +19,7 @@ static void reference(struct op_values *v)
     for (int64_t r = 0; r < v->n->in[X]->rows; r++) {
         const int64_t place = (int64_t)v->in[PLACE][v->in[IDS] ? (int64_t)v->in[IDS][r] : r];
         for (int64_t i = 0; i < width; i++)
-            v->out[0][r * width + i] = place >= 0 ? v->in[TAKEN][place * width + i] : v->in[X][r * width + i];
+            v->out[0][r * width + i] = place >= 0 ? (double)scale_of(v->c) * v->in[TAKEN][place * width + i] : v->in[X][r * width + i];
     }
 }
 
@@ -42,6 +46,8 @@ static const struct op_case cases[] = {
     { "equal ids", .in = { { 50, 13 }, { 50, 1 }, { 9, 1 }, { 3, 13 } } },
     { "wider than a span", .in = { { 5, 1030 }, { 5, 1 }, { 4, 1 }, { 2, 1030 } } },
     { "many rows", .in = { { 700, 40 }, { 700, 1 }, { 60, 1 }, { 20, 40 } } },
+    { "scaled", .in = { { 40, 21 }, { 40, 1 }, { 9, 1 }, { 3, 21 } }, .params.scale = 4.5f },
+    { "bf16, scaled", .in = { { 33, 70 }, { 33, 1 }, { 12, 1 }, { 4, 70 } }, .dtype = BF16, .params.scale = 0.75f },
     { "bf16", .in = { { 33, 70 }, { 33, 1 }, { 12, 1 }, { 4, 70 } }, .dtype = BF16 },
     { "no rows", .in = { { 0, 6 }, { 0, 1 }, { 3, 1 }, { 1, 6 } } },
 };

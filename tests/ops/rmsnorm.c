@@ -8,21 +8,21 @@ enum { Y, RSTD };
 
 static void build(struct graph *g, const struct op_case *c, struct tensor *const in[])
 {
-    rmsnorm(g, in[X], in[W], c->params.eps);
+    rmsnorm(g, in[X], in[W], c->params.rms.shift, c->params.rms.eps);
 }
 
 static void reference(struct op_values *v)
 {
-    int64_t width = v->n->in[X]->cols;
-    for (int64_t r = 0; r < v->n->in[X]->rows; r++) {
+    int64_t width = v->n->in[W]->cols;
+    for (int64_t r = 0; r < v->n->in[X]->rows * v->n->in[X]->cols / width; r++) {
         const double *x = v->in[X] + r * width;
         double sum = 0;
         for (int64_t c = 0; c < width; c++)
             sum += x[c] * x[c];
-        double rstd = 1 / sqrt(sum / (double)width + (double)v->c->params.eps);
+        double rstd = 1 / sqrt(sum / (double)width + (double)v->c->params.rms.eps);
         v->out[RSTD][r] = rstd;
         for (int64_t c = 0; c < width; c++)
-            v->out[Y][r * width + c] = v->in[W][c] * x[c] * rstd;
+            v->out[Y][r * width + c] = (v->in[W][c] + (double)v->c->params.rms.shift) * x[c] * rstd;
     }
 }
 
@@ -43,18 +43,23 @@ static const struct op_test test = {
 };
 
 static const struct op_case cases[] = {
-    { "one row", .in = { { 1, 8 }, { 1, 8 } }, .params.eps = 1e-5f },
-    { "one column", .in = { { 3, 1 }, { 1, 1 } }, .params.eps = 0.5f },
-    { "odd width", .in = { { 5, 13 }, { 1, 13 } }, .params.eps = 1e-6f },
-    { "wider than a span", .in = { { 3, 1027 }, { 1, 1027 } }, .params.eps = 1e-6f },
-    { "many rows", .in = { { 333, 24 }, { 1, 24 } }, .params.eps = 1e-6f },
-    { "more row tiles than partial sums", .in = { { 2100, 10 }, { 1, 10 } }, .params.eps = 1e-6f },
-    { "large and moved", .in = { { 9, 200 }, { 1, 200 } }, .params.eps = 1e-6f, .number = { 30, 100 } },
-    { "small beside eps", .in = { { 9, 200 }, { 1, 200 } }, .params.eps = 1, .number = { 0.01f, 0 } },
-    { "bf16, f32 weight", .in = { { 40, 36 }, { 1, 36 } }, .dtype = BF16, .params.eps = 1e-5f },
-    { "bf16, bf16 weight", .in = { { 40, 1030 }, { 1, 1030 } }, .dtype = BF16, .weight_dtype = BF16, .params.eps = 1e-5f },
-    { "f32, f16 weight", .in = { { 4, 36 }, { 1, 36 } }, .weight_dtype = F16, .tolerance = 3e-6, .gradient_tolerance = 3e-6, .params.eps = 1e-5f },
-    { "no rows", .in = { { 0, 36 }, { 1, 36 } }, .params.eps = 1e-5f },
+    { "one row", .in = { { 1, 8 }, { 1, 8 } }, .params.rms.eps = 1e-5f },
+    { "one column", .in = { { 3, 1 }, { 1, 1 } }, .params.rms.eps = 0.5f },
+    { "odd width", .in = { { 5, 13 }, { 1, 13 } }, .params.rms.eps = 1e-6f },
+    { "wider than a span", .in = { { 3, 1027 }, { 1, 1027 } }, .params.rms.eps = 1e-6f },
+    { "many rows", .in = { { 333, 24 }, { 1, 24 } }, .params.rms.eps = 1e-6f },
+    { "more row tiles than partial sums", .in = { { 2100, 10 }, { 1, 10 } }, .params.rms.eps = 1e-6f },
+    { "large and moved", .in = { { 9, 200 }, { 1, 200 } }, .params.rms.eps = 1e-6f, .number = { 30, 100 } },
+    { "small beside eps", .in = { { 9, 200 }, { 1, 200 } }, .params.rms.eps = 1, .number = { 0.01f, 0 } },
+    { "bf16, f32 weight", .in = { { 40, 36 }, { 1, 36 } }, .dtype = BF16, .params.rms.eps = 1e-5f },
+    { "bf16, bf16 weight", .in = { { 40, 1030 }, { 1, 1030 } }, .dtype = BF16, .weight_dtype = BF16, .params.rms.eps = 1e-5f },
+    { "f32, f16 weight", .in = { { 4, 36 }, { 1, 36 } }, .weight_dtype = F16, .tolerance = 3e-6, .gradient_tolerance = 3e-6, .params.rms.eps = 1e-5f },
+    { "two pieces", .in = { { 5, 26 }, { 1, 13 } }, .params.rms.eps = 1e-5f },
+    { "more pieces than values in one", .in = { { 70, 48 }, { 1, 4 } }, .params.rms.eps = 1e-6f },
+    { "pieces wider than a span, shifted", .in = { { 3, 2054 }, { 1, 1027 } }, .params.rms = { 1e-6f, 1 } },
+    { "shifted", .in = { { 40, 36 }, { 1, 36 } }, .params.rms = { 1e-6f, 1 } },
+    { "bf16 pieces, shifted", .in = { { 40, 36 }, { 1, 12 } }, .dtype = BF16, .params.rms = { 1e-5f, 1 } },
+    { "no rows", .in = { { 0, 36 }, { 1, 36 } }, .params.rms.eps = 1e-5f },
 };
 
 int main(void)

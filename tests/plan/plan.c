@@ -171,7 +171,7 @@ static void the_first_recording_error_is_what_plan_reports(void **state)
     struct tensor *x = graph_input(g, "x", F32, ROWS, 0, 8), *w = graph_input(g, "w", F32, FIXED, 1, 7);
     struct error err = { 0 };
     struct program *program;
-    rmsnorm(g, rmsnorm(g, x, w, 1e-5f), x, 1e-5f);
+    rmsnorm(g, rmsnorm(g, x, w, 0, 1e-5f), x, 0, 1e-5f);
     assert_int_equal(plan(&program, g, NULL, (struct plan_options){ .threads = 1 }, &err), BAD_MODEL);
     assert_string_equal(err.what, "rmsnorm: w is [1, 7], expected [1, 8]");
     arena_destroy(arena);

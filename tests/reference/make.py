@@ -54,6 +54,14 @@ GPT = dict(TOKENS, n_embd=36, n_inner=50, n_layer=2, n_head=3, n_positions=64, *
 BLOOM = dict(TOKENS, family="bloom", hidden_size=36, n_layer=2, n_head=3)
 FALCON = dict(TOKENS, family="falcon", hidden_size=48, ffn_hidden_size=50, num_hidden_layers=2, num_attention_heads=6, max_position_embeddings=64)
 MPT = dict(TOKENS, family="mpt", d_model=36, n_heads=3, n_layers=2, max_seq_len=64)
+OPT = dict(TOKENS, family="opt", hidden_size=36, ffn_dim=50, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=64, dropout=0.0, pad_token_id=None)
+GEMMA = dict(TOKENS, family="gemma", hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1, head_dim=10,
+             max_position_embeddings=64, pad_token_id=None)
+PHI3 = dict(TOKENS, family="phi3", hidden_size=36, intermediate_size=50, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=64, pad_token_id=None)
+QWEN3 = dict(TOKENS, family="qwen3", hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
+             max_position_embeddings=64)
+STABLELM = dict(TOKENS, family="stablelm", hidden_size=48, intermediate_size=50, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3,
+                max_position_embeddings=64)
 SCORE_LENGTHS, TRAIN_LENGTHS = (1, 2, 9, 23, 40), (3, 11, 26, 7)
 STEPS = 5
 
@@ -198,6 +206,34 @@ CASES = {
     "gptj_head_bias": dict(
         model=dict(GPT, family="gptj", rotary_dim=4),
         lora=dict(r=3, lora_alpha=5, target_modules=r".*\.(k_proj|fc_out)|lm_head", bias="lora_only"), training=dict(weight_decay=0.5, loraplus_lr_ratio=4.0)),
+    "opt_plain": dict(
+        model=OPT, lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], bias="lora_only"), training=dict(weight_decay=0.01)),
+    "opt_no_bias": dict(
+        model=dict(OPT, enable_bias=False, num_attention_heads=4, activation_function="gelu", tie_word_embeddings=False), prefix="model.", dtype="float16",
+        lora=dict(r=3, lora_alpha=5, target_modules="all-linear", modules_to_save=["final_layer_norm"])),
+    "gemma_plain": dict(
+        model=GEMMA, lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "embed_tokens"]), training=dict(weight_decay=0.01)),
+    "gemma_biases": dict(
+        model=dict(GEMMA, attention_bias=True, hidden_act="gelu", num_key_value_heads=3, tie_word_embeddings=False), old=True,
+        lora=dict(r=3, lora_alpha=5, target_modules="all-linear", modules_to_save=["norm"], trainable_token_indices=[5, 40, 9])),
+    "phi3_plain": dict(
+        model=PHI3, lora=dict(r=4, lora_alpha=8, target_modules=["qkv_proj", "gate_up_proj"]), training=dict(weight_decay=0.01, learning_rate=1e-3)),
+    "phi3_window_in_part": dict(
+        model=dict(PHI3, num_attention_heads=4, num_key_value_heads=2, hidden_size=48, sliding_window=7, tie_word_embeddings=True,
+                   rope_parameters=dict(ROPE, rope_type="default", partial_rotary_factor=0.5)),
+        lora=dict(r=3, lora_alpha=5, target_modules="all-linear", use_dora=True)),
+    "qwen3_plain": dict(
+        model=QWEN3, lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], modules_to_save=["q_norm", "k_norm"]), training=dict(weight_decay=0.01)),
+    "qwen3_window": dict(
+        model=dict(QWEN3, attention_bias=True, tie_word_embeddings=True, use_sliding_window=True, sliding_window=7, max_window_layers=0, num_attention_heads=3,
+                   num_key_value_heads=3, head_dim=14, rope_parameters=dict(rope_type="default", rope_theta=1e6)),
+        lora=dict(r=3, lora_alpha=5, target_modules="all-linear", bias="lora_only")),
+    "stablelm_plain": dict(
+        model=STABLELM, lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"]), training=dict(weight_decay=0.01)),
+    "stablelm_parallel": dict(
+        model=dict(STABLELM, use_parallel_residual=True, use_qkv_bias=True, num_key_value_heads=1, layer_norm_eps=1e-3, tie_word_embeddings=True,
+                   rope_parameters=dict(ROPE, rope_type="default", partial_rotary_factor=0.5)),
+        lora=dict(r=3, lora_alpha=5, target_modules="all-linear", modules_to_save=["input_layernorm"])),
 }
 
 # Rows in front of every sequence. method, then its settings; training as above.
@@ -221,6 +257,10 @@ VIRTUAL = {
     "llama_gqa_tied.p_lstm": dict(
         method=P_TUNING, settings=dict(num_virtual_tokens=4, encoder_reparameterization_type="LSTM", encoder_hidden_size=7),
         training=dict(weight_decay=0.01, learning_rate=5e-3)),
+    "opt_plain.prefix": dict(method=PREFIX, settings=dict(num_virtual_tokens=5), training=dict(learning_rate=1e-2)),
+    "opt_plain.prompt": dict(method=PROMPT, settings=dict(num_virtual_tokens=4), training=dict(learning_rate=1e-2)),
+    "gemma_plain.prompt": dict(method=PROMPT, settings=dict(num_virtual_tokens=3), training=dict(learning_rate=1e-2)),
+    "qwen3_plain.prefix": dict(method=PREFIX, settings=dict(num_virtual_tokens=4), training=dict(learning_rate=1e-2)),
 }
 
 
