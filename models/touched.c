@@ -1,4 +1,4 @@
-/* Which bytes of the mapped weights a program brings into memory: of the tensors that a step reads all, of a table that ids look up the rows of these ids.
+/* Which bytes of the mapped weights a program brings into memory: of the tensors that a step reads all, of the table that ids look up the rows of these ids.
  *
  * What no step reads (a head that an adapter trains a copy of) never becomes resident. A page that is looked at brings its neighbours: the kernel maps a window
  * at once where the file is in its cache, so rows count by windows.
@@ -61,7 +61,7 @@ size_t model_touched_bytes(const struct model *model, const struct program *prog
         const struct tensor *t = model->tensor[i];
         const enum reading reading = t->data && is_mapped(model, t) ? reading_of(program, t) : NOT_READ;
         if (reading != NOT_READ)
-            bytes += reading == LOOKED_UP && used ? windows_of(t, used) : tensor_bytes(t);
+            bytes += reading == LOOKED_UP && used && t == model->embed ? windows_of(t, used) : tensor_bytes(t); /* positions may all come */
     }
     return bytes;
 }

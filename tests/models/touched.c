@@ -1,5 +1,6 @@
 /* Which bytes of the mapped weights a program brings into memory: all of what its steps read, of the embedding the windows around the rows of the ids looked
  * up, nothing of a tensor that an adapter trains a copy of. */
+#include "autograd/plan.h"
 #include "tests/harness/tiny_run.h"
 
 #include <setjmp.h>
@@ -88,9 +89,35 @@ static void looked_up_rows_count_by_windows(void **state)
     tiny_run_close(&t);
 }
 
+/* The ids say nothing about a table of positions: it has rows of its own number, and a text as long as it may be reads them all. */
+static void a_table_of_positions_counts_whole(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_create(NULL);
+    struct error err = { 0 };
+    struct device device;
+    struct model_config config;
+    struct model model;
+    struct program *program;
+    assert_int_equal(device_open(&device, "cpu", 1, &err), OK);
+    assert_int_equal(model_config_read(&config, arena, TESTS_FOLDER "/reference/records/opt_plain/model", &err), OK);
+    assert_int_equal(model_load(&model, arena, &config, F32, &device, &err), OK);
+    assert_true(model.position_table && model.head == model.embed);
+    struct graph *g = graph_new(arena, (int64_t[EXTENTS]){ [ROWS] = 8, [SELECTED] = 8, [SEQUENCES] = 1 }, false);
+    struct pass p = pass_new(g, &model, NULL, 0, NULL, false);
+    graph_keep(g, decoder_logits(&p, decoder(&p)));
+    assert_int_equal(plan(&program, g, NULL, (struct plan_options){ .threads = 1 }, &err), OK);
+    const bool *used = NEW_ARRAY(arena, config.vocab, bool);
+    assert_int_equal(model_touched_bytes(&model, program, used), model_touched_bytes(&model, program, NULL));
+    model_release(&model);
+    device_close(&device);
+    arena_destroy(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_table_of_positions_counts_whole),
         cmocka_unit_test(what_steps_read_counts_whole_and_what_none_reads_not_at_all),
         cmocka_unit_test(without_ids_the_whole_table_counts),
         cmocka_unit_test(looked_up_rows_count_by_windows),
