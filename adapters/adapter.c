@@ -3,6 +3,7 @@
 
 #include "adapters/peft_files.h"
 #include "common/files.h"
+#include "tokenizer/tokenizer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -198,8 +199,8 @@ enum status adapter_load(struct adapter **adapter, struct arena *arena, const ch
 
 enum status adapter_save(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err)
 {
-    enum { WEIGHTS, CONFIG, CARD, TRAINABLE, FILES };
-    const int files = adapter->encodes ? FILES : TRAINABLE;
+    enum { WEIGHTS, CONFIG, CARD, OPTIONAL, FILES = OPTIONAL + 1 + TOKENIZER_FILES };
+    int files = OPTIONAL;
     struct output file[FILES] = { 0 };
     struct arena *scratch = arena_create_like(arena);
     enum status status = folder_make(folder, err);
@@ -210,7 +211,11 @@ enum status adapter_save(const struct adapter *adapter, struct arena *arena, con
     if (status == OK)
         status = peft_card_write(adapter, scratch, model, folder, &file[CARD], err);
     if (status == OK && adapter->encodes)
-        status = peft_trainable_write(adapter, scratch, model, folder, &file[TRAINABLE], err);
+        status = peft_trainable_write(adapter, scratch, model, folder, &file[files++], err);
+    if (status == OK && adapter->tokenizer) {
+        status = tokenizer_write(adapter->tokenizer, scratch, folder, &file[files], err);
+        files += TOKENIZER_FILES;
+    }
     if (status == OK)
         status = output_commit_all(file, files);
     for (int i = 0; i < FILES; i++)

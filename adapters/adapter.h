@@ -10,6 +10,15 @@
 #include "common/settings.h"
 #include "models/model.h"
 
+struct tokenizer;
+
+/* A trained row of the embedding, and of the head, that begins as the mean of frozen rows instead of as its own. */
+struct row_start {
+    int64_t id;
+    const int32_t *from;
+    int64_t count;
+};
+
 struct adapter {
     const struct adapter_kind *kind;
     const char *name; /* for messages; "default" unless given */
@@ -17,10 +26,13 @@ struct adapter {
     void *state;      /* the kind's own */
     struct parameters *parameters;
     struct seams seams;
-    const char *base;      /* base_model_name_or_path to be written */
-    const char *init_from; /* the PEFT folder to start from, or NULL */
-    bool for_use;          /* not to be trained: instead of an encoder it has what the encoder made */
-    bool encodes;          /* set by attach: the parameters are an encoder's, and PEFT's file holds what it makes of them (seams.virtual_rows) */
+    const char *base;                  /* base_model_name_or_path to be written */
+    const char *init_from;             /* the PEFT folder to start from, or NULL */
+    const struct row_start *row_start; /* set before adapter_start(), for a method that trains such rows */
+    int row_starts;
+    const struct tokenizer *tokenizer; /* set before adapter_save(): one with tokens of the adapter's own, which is saved along; NULL */
+    bool for_use;                      /* not to be trained: instead of an encoder it has what the encoder made */
+    bool encodes;                      /* set by attach: the parameters are an encoder's, and PEFT's file holds what it makes of them (seams.virtual_rows) */
 };
 
 enum { MOST_ALONG = 2 };
@@ -74,7 +86,8 @@ enum status adapter_start(struct adapter *adapter, struct arena *arena, const st
 /* A PEFT folder, for use: new + start without training. Missing, unexpected and misshapen tensors are BAD_FILE, by name. */
 enum status adapter_load(struct adapter **adapter, struct arena *arena, const char *folder, const struct model *model, struct device *device,
                          struct error *err) MUST_USE;
-/* adapter_config.json, adapter_model.safetensors and README.md, and adapter_trainable.safetensors where an encoder is trained: whole or not at all each.
+/* adapter_config.json, adapter_model.safetensors and README.md, adapter_trainable.safetensors where an encoder is trained, tokenizer.json and
+ * tokenizer_config.json of adapter->tokenizer: whole or not at all each.
  * Existing files are replaced. */
 enum status adapter_save(const struct adapter *adapter, struct arena *arena, const struct model *model, const char *folder, struct error *err) MUST_USE;
 /* What stands in PEFT's file for an adapter that encodes: [P, cols] f32 in the arena. Errors: NO_MEMORY, kernel errors. */

@@ -261,7 +261,7 @@ static enum status initialise(struct adapter *adapter, const struct model *model
     if (lora->embedding)
         embedding_start(lora->embedding, adapter->parameters, (enum lora_start)set->start.kind, seed);
     copies_start(&lora->copies, adapter->parameters, model);
-    tokens_start(&lora->tokens, adapter->parameters, model);
+    tokens_start(&lora->tokens, adapter, model);
     return magnitudes_start(lora, adapter->parameters, model, err);
 }
 

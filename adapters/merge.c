@@ -229,11 +229,11 @@ static enum status begin(struct merging *m, const char *name, struct output **ou
     return OK;
 }
 
-static enum status copy_file(struct merging *m, const char *name)
+static enum status copy_file(struct merging *m, const char *folder, const char *name)
 {
     struct output *out = NULL;
     struct map map;
-    TRY(map_open(&map, path_join(m->arena, m->model->config.folder, name), m->err));
+    TRY(map_open(&map, path_join(m->arena, folder, name), m->err));
     enum status status = begin(m, name, &out);
     if (status == OK)
         output_write(out, map.bytes, map.size);
@@ -248,7 +248,7 @@ static enum status write_config(struct merging *m)
     json_t *json = NULL;
     const char *dtype = m->settings->dtype ? dtype_name(dtypes[fineness(m->settings->dtype)].dtype) : NULL;
     if (!dtype && !m->result->untied)
-        return copy_file(m, "config.json");
+        return copy_file(m, m->model->config.folder, "config.json");
     TRY(json_read(path_join(m->arena, m->model->config.folder, "config.json"), &json, m->err));
     int failed = dtype ? json_object_set_new(json, json_object_get(json, "dtype") ? "dtype" : "torch_dtype", json_string(dtype)) : 0;
     if (m->result->untied)
@@ -262,14 +262,30 @@ static enum status write_config(struct merging *m)
     return status;
 }
 
+static const char *const tokenizer_files[] = { "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+                                               "chat_template.jinja" };
+
+/* The tokenizer of an adapter that has one takes the place of the model's. */
+static bool from_adapter(const struct merging *m, const char *name)
+{
+    const char *folder = m->adapter->init_from;
+    for (size_t i = 0; i < COUNT(tokenizer_files); i++)
+        if (strcmp(name, tokenizer_files[i]) == 0)
+            return folder && file_exists(path_join(m->arena, folder, tokenizer_files[0])) && file_exists(path_join(m->arena, folder, name));
+    return false;
+}
+
 static enum status copy_others(struct merging *m)
 {
-    const char **name;
-    int count = 0;
-    TRY(list_files(m->arena, m->model->config.folder, &name, &count, m->err));
-    for (int i = 0; i < count; i++)
-        if (strcmp(name[i], "config.json") != 0 && !holds_weights(name[i]))
-            TRY(copy_file(m, name[i]));
+    const char *const folder[] = { m->model->config.folder, m->adapter->init_from };
+    for (int f = 0; f < 2 && folder[f]; f++) {
+        const char **name;
+        int count = 0;
+        TRY(list_files(m->arena, folder[f], &name, &count, m->err));
+        for (int i = 0; i < count; i++)
+            if (from_adapter(m, name[i]) == (f == 1) && strcmp(name[i], "config.json") != 0 && !holds_weights(name[i]))
+                TRY(copy_file(m, folder[f], name[i]));
+    }
     return OK;
 }
 
@@ -399,7 +415,7 @@ enum status merge_write(const struct adapter *adapter, struct arena *arena, cons
     struct merging m = { .adapter = adapter, .model = model, .settings = settings, .arena = arena, .result = result, .err = err };
     list_pieces(&m);
     cut_shards(&m);
-    m.room = m.shards + count + 2;
+    m.room = m.shards + count + 2 + (int)COUNT(tokenizer_files);
     m.output = NEW_ARRAY(arena, m.room, struct output);
     result->written = NEW_ARRAY(arena, m.room, const char *);
     enum status status = write_all(&m);

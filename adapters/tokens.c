@@ -149,17 +149,43 @@ enum status tokens_attach(struct tokens *tokens, struct arena *arena, struct par
     return OK;
 }
 
-void tokens_start(const struct tokens *tokens, struct parameters *parameters, const struct model *model)
+/* The mean of rows of a frozen table, each sum in the order of the list. */
+static void mean_row(float *out, const struct tensor *frozen, const char *stored, const int32_t *from, int64_t count, struct arena *scratch)
+{
+    double *sum = NEW_ARRAY(scratch, frozen->cols, double);
+    float *row = NEW_ARRAY(scratch, frozen->cols, float);
+    for (int64_t i = 0; i < count; i++) {
+        widen(row, stored + (size_t)(from[i] * frozen->cols) * dtype_bytes(frozen->dtype), frozen->dtype, frozen->cols);
+        for (int64_t c = 0; c < frozen->cols; c++)
+            sum[c] += (double)row[c];
+    }
+    for (int64_t c = 0; c < frozen->cols; c++)
+        out[c] = (float)(sum[c] / (double)count);
+}
+
+static void start_rows(const struct token_rows *rows, const struct adapter *adapter, const struct model *model, struct arena *scratch)
+{
+    const struct tensor *frozen = rows->frozen;
+    const char *stored = tensor_values(model->device, scratch, frozen);
+    float *values = arena_array(scratch, (size_t)(rows->value->rows * frozen->cols), sizeof *values);
+    for (int64_t k = 0; k < rows->value->rows; k++) {
+        const int32_t own = (int32_t)rows->id[k], *from = &own;
+        int64_t count = 1;
+        for (int i = 0; i < adapter->row_starts; i++)
+            if (adapter->row_start[i].id == own) {
+                from = adapter->row_start[i].from;
+                count = adapter->row_start[i].count;
+            }
+        mean_row(values + k * frozen->cols, frozen, stored, from, count, scratch);
+    }
+    tensor_upload(adapter->parameters->device, rows->value, values);
+}
+
+void tokens_start(const struct tokens *tokens, const struct adapter *adapter, const struct model *model)
 {
     for (int i = 0; i < tokens->count; i++) {
-        const struct token_rows *rows = &tokens->rows[i];
-        const struct tensor *frozen = rows->frozen;
-        struct arena *scratch = arena_create_like(parameters->arena);
-        const char *stored = tensor_values(model->device, scratch, frozen);
-        float *values = arena_array(scratch, (size_t)(rows->value->rows * frozen->cols), sizeof *values);
-        for (int64_t k = 0; k < rows->value->rows; k++)
-            widen(values + k * frozen->cols, stored + (size_t)(rows->id[k] * frozen->cols) * dtype_bytes(frozen->dtype), frozen->dtype, frozen->cols);
-        tensor_upload(parameters->device, rows->value, values);
+        struct arena *scratch = arena_create_like(adapter->parameters->arena);
+        start_rows(&tokens->rows[i], adapter, model, scratch);
         arena_destroy(scratch);
     }
 }
@@ -172,10 +198,11 @@ struct tensor *tokens_looked_up(const struct tokens *tokens, struct pass *p, str
     return h;
 }
 
+/* A table kept in a narrower dtype than computation would round the rows that take their place in it. */
 struct tensor *tokens_head(const struct tokens *tokens, struct pass *p, struct tensor *w)
 {
     for (int i = 0; i < tokens->count; i++)
         if (tokens->rows[i].head)
-            w = replace_rows(p->g, w, NULL, tokens->rows[i].place, tokens->rows[i].value, 1);
+            w = replace_rows(p->g, cast(p->g, w, p->model->dtype), NULL, tokens->rows[i].place, tokens->rows[i].value, 1);
     return w;
 }

@@ -6,6 +6,7 @@
 #ifndef GRAFT_ADAPTERS_TOKENS_H
 #define GRAFT_ADAPTERS_TOKENS_H
 
+#include "adapters/adapter.h"
 #include "adapters/targets.h"
 #include "autograd/parameters.h"
 #include "common/settings.h"
@@ -39,8 +40,8 @@ struct tokens {
  * modules_to_save. */
 enum status tokens_attach(struct tokens *tokens, struct arena *arena, struct parameters *parameters, const struct model *model, const struct token_lists *lists,
                           const struct names *save, struct error *err) MUST_USE;
-/* Fills the sealed parameters with the frozen rows. */
-void tokens_start(const struct tokens *tokens, struct parameters *parameters, const struct model *model);
+/* Fills the sealed parameters with the frozen rows, or with what adapter->row_start says. */
+void tokens_start(const struct tokens *tokens, const struct adapter *adapter, const struct model *model);
 /* h, the rows looked up, with the trained ones in place. */
 struct tensor *tokens_looked_up(const struct tokens *tokens, struct pass *p, struct tensor *h);
 /* The head's weight w with the trained rows in place. */

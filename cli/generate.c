@@ -84,8 +84,12 @@ static enum status add_text(struct talk *talk, const char *where, const char *te
         return place_failure(err, where);
     int32_t *ids = NEW_ARRAY(talk->opened->arena, tokens.count, int32_t);
     int64_t count = tokens.count;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         ids[i] = tokens.token[i].id;
+        if (ids[i] >= talk->opened->config.vocab)
+            return fail_with(err, BAD_DATA, "%s: token %lld has id %d, the model's vocabulary has %lld rows", "tokenizer and model do not belong together",
+                             where, (long long)i, ids[i], (long long)talk->opened->config.vocab);
+    }
     if (special && count > 1 && tokenizer_adds_eos(talk->opened->tokenizer))
         count--; /* an answer goes on from the text, not from behind its end */
     add_prompt(talk, ids, count);
@@ -284,7 +288,7 @@ static enum status run_generate(struct cli *cli, const void *options)
             return fail_with(cli->err, BAD_OPTION, "--stop '': empty", "give the text that ends an answer");
     TRY(output_check(o->output, o->force, cli->err));
     enum status status = opened_model(&opened, cli->arena, &o->common, &model, cli->err);
-    if (status == OK && (o->prompt || tokenizer_exists(cli->arena, o->model.model)))
+    if (status == OK && (o->prompt || opened_has_tokenizer(&opened, o->model.model)))
         status = opened_tokenizer(&opened, o->model.model, "text", cli->err);
     talk.eos_count = opened_eos(&opened, talk.eos);
     if (status == OK)

@@ -45,14 +45,45 @@ enum status opened_model(struct opened *opened, struct arena *arena, const struc
     return OK;
 }
 
+/* The first adapter from `from` on whose folder has a tokenizer; the number of adapters if none has. */
+static int with_tokenizer(const struct opened *opened, int from)
+{
+    while (from < opened->adapters && !tokenizer_exists(opened->arena, opened->adapter[from]->init_from))
+        from++;
+    return from;
+}
+
+bool opened_has_tokenizer(const struct opened *opened, const char *folder)
+{
+    return tokenizer_exists(opened->arena, folder) || with_tokenizer(opened, 0) < opened->adapters;
+}
+
+/* Texts are encoded once for all adapters. */
+static enum status check_same(const struct opened *opened, int first, struct error *err)
+{
+    for (int i = with_tokenizer(opened, first + 1); i < opened->adapters; i = with_tokenizer(opened, i + 1)) {
+        struct tokenizer *other;
+        TRY(tokenizer_open(&other, opened->arena, opened->adapter[i]->init_from, err));
+        const bool same = text_equal(tokenizer_hash(opened->tokenizer), tokenizer_hash(other));
+        tokenizer_close(other);
+        if (!same)
+            return fail_with(err, BAD_OPTION, "--adapter: '%.200s' and '%.200s' have different tokenizers", "use one at a time", opened->adapter[first]->name,
+                             opened->adapter[i]->name);
+    }
+    return OK;
+}
+
 enum status opened_tokenizer(struct opened *opened, const char *folder, const char *why, struct error *err)
 {
+    const int first = with_tokenizer(opened, 0);
+    if (first < opened->adapters)
+        folder = opened->adapter[first]->init_from;
     enum status status = tokenizer_open(&opened->tokenizer, opened->arena, folder, err);
-    if (status != OK) {
-        char cure[sizeof err->cure];
-        snprintf(cure, sizeof cure, "%s", err->cure);
-        cure_with(err, "%s (the tokenizer is needed for %s)", cure, why);
-    }
+    if (status == OK)
+        return check_same(opened, first, err);
+    char cure[sizeof err->cure];
+    snprintf(cure, sizeof cure, "%s", err->cure);
+    cure_with(err, "%s (the tokenizer is needed for %s)", cure, why);
     return status;
 }
 

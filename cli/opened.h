@@ -32,8 +32,11 @@ struct opened {
 /* Opens device, model and adapters, and says on stderr what was chosen unless quiet. The tokenizer is not opened. Close whatever the outcome. */
 enum status opened_model(struct opened *opened, struct arena *arena, const struct common_options *common, const struct model_options *options,
                          struct error *err) MUST_USE;
-/* Opens the tokenizer of a folder; `why` says what needs it. */
+/* Opens the tokenizer of an adapter that has one in its folder, else that of `folder`, the model's; `why` says what needs it. Errors: BAD_OPTION if adapters
+ * have different ones. */
 enum status opened_tokenizer(struct opened *opened, const char *folder, const char *why, struct error *err) MUST_USE;
+/* Whether there is one. */
+bool opened_has_tokenizer(const struct opened *opened, const char *folder);
 void opened_close(struct opened *opened);
 
 /* The ids that end an answer: of the model's configuration, else the tokenizer's (tokenizer may be NULL). Returns how many (0..MAX_EOS). */

@@ -44,8 +44,10 @@ struct data_settings {
     int trains, evals;
     double eval_fraction; /* 0: none */
     int64_t max_length;
-    int over_length;     /* enum over_length */
-    bool deduplicate;    /* a sequence that was there before is left out */
+    int over_length;  /* enum over_length */
+    bool deduplicate; /* a sequence that was there before is left out */
+    struct added_token *added;
+    int addeds;
     const char *cache;   /* the folder of token caches, or NULL */
     const char **accept; /* findings that may be there, by name (see struct finding) */
     int accepts;

@@ -191,6 +191,56 @@ static void print_accept(struct text *out, const struct setting *row, const void
     text_add_string(out, "]");
 }
 
+#define ADDED(member) offsetof(struct added_token, member)
+static const struct setting added_rows[] = {
+    { "text", SETTING_TEXT, ADDED(text), "!", 0, 0, NULL, NULL, NULL, "what the token stands for in a text" },
+    { "special", SETTING_BOOL, ADDED(special), "true", 0, 0, NULL, NULL, NULL, "a mark, no word: left out of answers" },
+    { "init", SETTING_TEXT, ADDED(init), NULL, 0, 0, NULL, NULL, NULL,
+      "where its row starts: mean (of all tokens), or a text (the mean of its tokens); absent: as the model has it" },
+};
+
+static enum status parse_added(struct arena *arena, const struct setting *row, const struct yaml *value, void *field, const char *folder, struct error *err)
+{
+    struct data_settings *settings = (struct data_settings *)(void *)((char *)field - row->offset);
+    size_t bad;
+    if (!value)
+        return OK;
+    if (value->kind != YAML_LIST)
+        return fail_with(err, BAD_CONFIG, "%s: data.added_tokens is no list", "give a list of texts: [\"<|im_start|>\", \"<|im_end|>\"]", value->where);
+    struct added_token *added = settings->added = NEW_ARRAY(arena, value->count, struct added_token);
+    for (int i = 0; i < value->count; i++, settings->addeds++) {
+        const struct yaml *item = value->item[i];
+        added[i] = (struct added_token){ .special = true };
+        if (item->kind == YAML_SCALAR)
+            added[i].text = item->text;
+        else
+            TRY(settings_read(arena, added_rows, COUNT(added_rows), item, arena_print(arena, "data.added_tokens.%d", i), folder, &added[i], err));
+        added[i].where = item->where;
+        if (!*added[i].text || !utf8_valid(added[i].text, strlen(added[i].text), &bad))
+            return fail_with(err, BAD_CONFIG, "%s: data.added_tokens: a token of no text", "give the text that is to be one token", item->where);
+        for (int k = 0; k < i; k++)
+            if (text_equal(added[k].text, added[i].text))
+                return fail_with(err, BAD_CONFIG, "%s: data.added_tokens: '%.100s' is there twice", "name every token once", item->where, added[i].text);
+    }
+    return OK;
+}
+
+static void print_added(struct text *out, const struct setting *row, const void *field)
+{
+    const struct data_settings *settings = (const struct data_settings *)(const void *)((const char *)field - row->offset);
+    text_add_string(out, "[");
+    for (int i = 0; i < settings->addeds; i++) {
+        text_add_string(out, i ? ", {text: " : "{text: ");
+        text_add_yaml(out, settings->added[i].text);
+        text_print(out, ", special: %s", settings->added[i].special ? "true" : "false");
+        text_add_string(out, settings->added[i].init ? ", init: " : "");
+        if (settings->added[i].init)
+            text_add_yaml(out, settings->added[i].init);
+        text_add_string(out, "}");
+    }
+    text_add_string(out, "]");
+}
+
 static const char *const over_lengths[] = { [OVER_LENGTH_ERROR] = "error", [OVER_LENGTH_DROP] = "drop", [OVER_LENGTH_TRUNCATE] = "truncate", NULL };
 
 const struct setting data_settings_rows[] = {
@@ -200,6 +250,8 @@ const struct setting data_settings_rows[] = {
     { "max_length", SETTING_INT, DATA(max_length), "1024", 2, 1 << 24, NULL, NULL, NULL, "tokens of a sequence, EOS included" },
     { "over_length", SETTING_CHOICE, DATA(over_length), "!", 0, 0, over_lengths, NULL, NULL, "what becomes of longer sequences" },
     { "deduplicate", SETTING_BOOL, DATA(deduplicate), "false", 0, 0, NULL, NULL, NULL, "leave out sequences that were there before" },
+    { "added_tokens", SETTING_OWN, DATA(added), NULL, 0, 0, NULL, parse_added, print_added,
+      "list of texts, or of {text, special, init}, that are tokens of their own here: their rows are trained, and the adapter keeps the tokenizer" },
     { "cache", SETTING_PATH, DATA(cache), NULL, 0, 0, NULL, NULL, NULL, "folder where sequences are kept for the next run; absent: nowhere" },
     { "accept", SETTING_OWN, DATA(accept), NULL, 0, 0, NULL, parse_accept, print_accept, "list of findings that may be there: empty_response, ..." },
 };

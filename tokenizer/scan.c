@@ -113,6 +113,16 @@ void scan_cut(struct arena *arena, const char *bytes, size_t size, struct text *
     text_add(skeleton, kept, (size_t)(end - kept));
 }
 
+struct slice scan_member(const char *bytes, size_t size, const char *quoted)
+{
+    const char *end = bytes + size, *at = bytes, *key, *value;
+    size_t length;
+    while ((value = next_member(&at, end, &key, &length)))
+        if (key_is(key, length, quoted))
+            return (struct slice){ value, (size_t)(at - value), 1 + count_lines(bytes, value) };
+    return (struct slice){ 0 };
+}
+
 struct scanner scanner_new(struct arena *arena, const char *where, struct slice slice)
 {
     return (struct scanner){ arena, where, slice.bytes, slice.bytes, slice.bytes + slice.length, slice.line };

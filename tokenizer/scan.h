@@ -21,6 +21,9 @@ struct slice {
 /* skeleton: the text without the two values (line numbers kept). Malformed text is left to the readers of skeleton and slices. */
 void scan_cut(struct arena *arena, const char *bytes, size_t size, struct text *skeleton, struct slice *vocab, struct slice *merges);
 
+/* The value of a member of the object that the text is: blanks behind it included; bytes NULL: none. quoted: its name in quotes. */
+struct slice scan_member(const char *bytes, size_t size, const char *quoted);
+
 /* A reader of JSON values in a slice. The bytes must be valid UTF-8. */
 struct scanner {
     struct arena *arena; /* strings go here */

@@ -3,6 +3,7 @@
 #include "common/files.h"
 #include "tokenizer/added.h"
 #include "tokenizer/decode.h"
+#include "tokenizer/extend.h"
 #include "tokenizer/model.h"
 #include "tokenizer/postprocess.h"
 #include "tokenizer/slow.h"
@@ -27,6 +28,8 @@ struct tokenizer {
     struct entry *token; /* by id, so that one look finds it; bytes NULL: none */
     int64_t size;
     char hash[65];
+    const char *folder;
+    struct extension extension;
 };
 
 /* An added token comes before the model's of its id. */
@@ -87,13 +90,18 @@ static enum status read_text(struct tokenizer *tokenizer, struct arena *scratch,
     struct text skeleton;
     struct slice vocab, merges;
     json_t *json = NULL;
-    hash_bytes(bytes, size, tokenizer->hash);
     scan_cut(scratch, bytes, size, &skeleton, &vocab, &merges);
     TRY(json_parse(skeleton.bytes, skeleton.length, path, &json, err));
+    extension_list(&tokenizer->extension, json);
     enum status status = read_components(tokenizer, path, json, vocab, merges, err);
     if (status == OK && converted)
         status = check_ids(tokenizer, path, json, err);
     json_decref(json);
+    if (status == OK && tokenizer->extension.wanted)
+        status = extension_text(&tokenizer->extension, tokenizer, tokenizer->arena, path, bytes, size, err);
+    if (status == OK)
+        hash_bytes(tokenizer->extension.wanted ? tokenizer->extension.text.bytes : bytes, tokenizer->extension.wanted ? tokenizer->extension.text.length : size,
+                   tokenizer->hash);
     return status;
 }
 
@@ -126,7 +134,7 @@ bool tokenizer_exists(struct arena *arena, const char *folder)
     return file_exists(path_join(arena, folder, "tokenizer.json")) || slow_file(arena, folder);
 }
 
-enum status tokenizer_open(struct tokenizer **out, struct arena *arena, const char *path, struct error *err)
+static enum status open_extended(struct tokenizer **out, struct arena *arena, const char *path, struct extension extension, struct error *err)
 {
     struct tokenizer *tokenizer = NEW(arena, struct tokenizer);
     struct arena *scratch = arena_create_like(arena);
@@ -136,15 +144,35 @@ enum status tokenizer_open(struct tokenizer **out, struct arena *arena, const ch
     *out = NULL;
     tokenizer->arena = arena;
     tokenizer->pool = word_pool_new(arena);
+    tokenizer->extension = extension;
+    tokenizer->folder = is_folder ? arena_text(arena, path, strlen(path)) : path_folder(arena, path);
     enum status status = old && !(is_folder && file_exists(file)) ? read_slow(tokenizer, scratch, old, err) : read_file(tokenizer, scratch, file, err);
     if (status == OK)
-        status = special_ids_read(&tokenizer->special, tokenizer, arena, is_folder ? path : path_folder(arena, path), err);
+        status = special_ids_read(&tokenizer->special, tokenizer, arena, tokenizer->folder, err);
     if (status == OK)
         *out = tokenizer;
     else
         tokenizer_close(tokenizer);
     arena_destroy(scratch);
     return status;
+}
+
+enum status tokenizer_open(struct tokenizer **out, struct arena *arena, const char *path, struct error *err)
+{
+    return open_extended(out, arena, path, (struct extension){ 0 }, err);
+}
+
+enum status tokenizer_open_with(struct tokenizer **out, struct arena *arena, const char *path, const struct added_token *added, int count, struct error *err)
+{
+    return open_extended(out, arena, path, (struct extension){ .wanted = true, .token = added, .count = count, .is_new = NEW_ARRAY(arena, count, bool) }, err);
+}
+
+enum status tokenizer_write(const struct tokenizer *tokenizer, struct arena *arena, const char *folder, struct output file[TOKENIZER_FILES], struct error *err)
+{
+    CHECK(tokenizer->extension.wanted);
+    TRY(output_open(&file[0], arena, path_join(arena, folder, "tokenizer.json"), true, err));
+    output_write(&file[0], tokenizer->extension.text.bytes, tokenizer->extension.text.length);
+    return extension_config(&tokenizer->extension, tokenizer, arena, tokenizer->folder, path_join(arena, folder, "tokenizer_config.json"), &file[1], err);
 }
 
 void tokenizer_close(struct tokenizer *tokenizer)

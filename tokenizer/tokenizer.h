@@ -8,6 +8,7 @@
 #define GRAFT_TOKENIZER_TOKENIZER_H
 
 #include "common/arena.h"
+#include "common/files.h"
 #include "common/status.h"
 #include "common/text.h"
 
@@ -20,7 +21,23 @@ struct tokenizer;
  * truncation and padding of the file are ignored on purpose, and so are add_bos_token and add_eos_token of tokenizer_config.json: the
  * file's post-processor decides. Errors: BAD_FILE naming the component and its value. *tokenizer is NULL after a failure. */
 enum status tokenizer_open(struct tokenizer **tokenizer, struct arena *arena, const char *path, struct error *err) MUST_USE;
+/* A token that a tokenizer is to have besides its own. */
+struct added_token {
+    const char *text; /* valid UTF-8, not empty */
+    bool special;     /* skipped when ids are decoded without special tokens; else it is searched in the normalized text, as Python's add_tokens() does */
+    const char *init; /* for who gives it a row of the embedding: "mean", or a text; NULL: the row as it is */
+    const char *where;
+};
+/* The same with more tokens. One that the tokenizer has already as an added token stays what it is; the others get the ids that the Python package gives them:
+ * the model's, if that knows the text, else those behind all others, in this order. tokenizer_write() and tokenizer_hash() then mean the file with them. */
+enum status tokenizer_open_with(struct tokenizer **tokenizer, struct arena *arena, const char *path, const struct added_token *added, int count,
+                                struct error *err) MUST_USE;
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
+/* Begins tokenizer.json and tokenizer_config.json of a tokenizer that tokenizer_open_with() opened, in a folder: commit them. The second takes over what small
+ * files beside the tokenizer say, the chat template among it. Errors: BAD_FILE, DISK. */
+enum { TOKENIZER_FILES = 2 };
+enum status tokenizer_write(const struct tokenizer *tokenizer, struct arena *arena, const char *folder, struct output file[TOKENIZER_FILES],
+                            struct error *err) MUST_USE;
 /* Whether the folder has one of those files. */
 bool tokenizer_exists(struct arena *arena, const char *folder);
 

@@ -1,5 +1,6 @@
 /* A training run with everything it owns. */
 #include "trainer/run.h"
+#include "trainer/added_tokens.h"
 #include "trainer/course.h"
 
 static bool needs_tokenizer(const struct data_settings *data)
@@ -15,7 +16,7 @@ static bool needs_tokenizer(const struct data_settings *data)
 
 static enum status open_tokenizer(struct run *run, struct error *err)
 {
-    return needs_tokenizer(&run->config.data) ? tokenizer_open(&run->tokenizer, run->arena, run->config.model.path, err) : OK;
+    return run->config.data.addeds || needs_tokenizer(&run->config.data) ? added_tokens_open(run, err) : OK;
 }
 
 static int32_t end_of_sequence(const struct run *run)
@@ -60,7 +61,10 @@ static enum status locate(struct run *run, bool training, struct error *err)
     if (model_dtype(run->config.model.dtype, &run->model_config, run->device, &dtype, err) != OK)
         return place_failure(err, arena_print(run->arena, "%s: model.dtype", run->config.path));
     TRY(model_locate(&run->model, run->arena, &run->model_config, dtype, err));
-    TRY((training ? adapter_new : adapter_new_for_use)(&run->adapter, run->arena, run->config.adapter, run->config.folder, &run->model, err));
+    const struct yaml *section;
+    TRY(added_tokens_section(run, &section, err));
+    TRY((training ? adapter_new : adapter_new_for_use)(&run->adapter, run->arena, section, run->config.folder, &run->model, err));
+    TRY(added_tokens_attach(run, run->adapter, err));
     run->session = session_new(run->arena, run->device, &run->model, &run->adapter, 1);
     return OK;
 }
@@ -136,8 +140,8 @@ enum status run_open_inference(struct run *run, struct arena *arena, struct devi
     TRY(model_config_read(&run->model_config, arena, run->config.model.path, err));
     if (records && data->evals == 0)
         return fail_with(err, BAD_CONFIG, "%s: data.eval names no source", "list the records to evaluate: {path: .., format: ..}", run->config.path);
-    if (tokenizer_exists(arena, run->config.model.path) && (!records || needs_tokenizer(data)))
-        TRY(tokenizer_open(&run->tokenizer, arena, run->config.model.path, err));
+    if (data->addeds || (tokenizer_exists(arena, run->config.model.path) && (!records || needs_tokenizer(data))))
+        TRY(added_tokens_open(run, err));
     if (records)
         TRY(dataset_read(&run->eval, arena, data->eval, data->evals, data, run->tokenizer, end_of_sequence(run), run->model_config.vocab, err));
     return locate(run, false, err);

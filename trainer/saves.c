@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 static const char *const record_files[] = { "metrics.jsonl", "manifest.json" };
-static const char *const adapter_files[] = { "adapter_config.json", "adapter_model.safetensors", "README.md", "adapter_trainable.safetensors" };
+static const char *const adapter_files[] = { "adapter_config.json", "adapter_model.safetensors", "README.md", "adapter_trainable.safetensors",
+                                             "tokenizer.json",      "tokenizer_config.json" };
 
 static const char *in_folder(struct saves *saves, const char *name)
 {

@@ -14,7 +14,7 @@ struct tensor *cast(struct graph *g, struct tensor *x, enum dtype dtype)
         graph_fail(g, "cast: %s is %s, wanted as %s", x->name, dtype_name(x->dtype), dtype_name(dtype));
     struct node *n = record(g, &op_cast, x);
     struct tensor *y = output(n, Y, dtype, x, x->cols);
-    y->grad_dtype = x->grad_dtype;
+    y->grad_dtype = x->role == WEIGHT ? F32 : x->grad_dtype; /* that of a table is a sum over a batch, see replace_rows */
     return y;
 }
 

@@ -63,7 +63,8 @@ static void what_is_printed_reads_back(void **state)
                      "\\t\\\"{instruction}\\\"\\n\", response: \" {response}\"}}\n  eval: [{path: e, format: dolly, template: plain, train_on: last_assistant, "
                      "weight: 0.25}, {path: t, format: oasst, oasst: "
                      "{mode: top_k, top_k: 2, lang: [en, pt-BR], min_quality: 0.5, review_result: false, deleted: true}}]\n"
-                     "  over_length: error\n  accept: [unknown_field, empty_response]\n",
+                     "  over_length: error\n  accept: [unknown_field, empty_response]\n  added_tokens: [\"a: #b\", {text: <y>, special: false, init: "
+                     "\"null\"}]\n",
                      &d));
     struct text first = text_new(s->arena), second = text_new(s->arena);
     text_add_string(&first, "data:\n");
@@ -82,6 +83,10 @@ static void what_is_printed_reads_back(void **state)
     assert_true(!threads->review_result && threads->deleted && !threads->synthetic);
     assert_string_equal(threads->lang[1], "pt-BR");
     assert_int_equal(again.accepts, 2);
+    assert_int_equal(again.addeds, 2);
+    assert_string_equal(again.added[0].text, "a: #b");
+    assert_string_equal(again.added[1].init, "null");
+    assert_true(again.added[0].special && !again.added[0].init && !again.added[1].special);
 }
 
 #define ONE "data: {over_length: drop, train: [{path: a, format: dolly"
@@ -112,6 +117,11 @@ static const struct {
     { "data: {over_length: drop, train: [{path: a, format: oasst, oasst: {mod: best_path}}]}", "unknown key 'mod'", "did you mean 'mode'?" },
     { "data: {over_length: drop, train: [{path: a, format: oasst, oasst: {mode: top_k}}]}", "oasst.mode is top_k and oasst.top_k is 0", "top_k: N" },
     { ONE "}], accept: empty_response}", "data.accept is no list", "" },
+    { ONE "}], added_tokens: <x>}", "data.added_tokens is no list", "[\"<|im_start|>\"" },
+    { ONE "}], added_tokens: [[<x>]]}", "run.yaml:1:77: data.added_tokens.0", "" },
+    { ONE "}], added_tokens: [{special: true}]}", "data.added_tokens.0.text is missing", "" },
+    { ONE "}], added_tokens: [<x>, {text: <y>, special: 1}]}", "data.added_tokens.1.special", "" },
+    { ONE "}], added_tokens: [<x>, {text: <x>}]}", "run.yaml:1:82: data.added_tokens: '<x>' is there twice", "" },
     { ONE "}], max_length: 1}", "'1' is out of range", "" },
     { ONE "}], eval_fraction: 1}", "out of range", "" },
 };
