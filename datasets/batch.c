@@ -1,4 +1,4 @@
-/* The order of an epoch, the cut of an optimizer step into micro-batches, and a micro-batch laid end to end.
+/* The order of an epoch, sequences cut into batches in their order, and a batch laid end to end.
  *
  * Each knows only what its header says: the order (seed, epoch), the cut lengths and their bound. So nothing here depends on ranks or threads, and a run that
  * goes on finds the same batches.
@@ -79,7 +79,7 @@ struct batch *batch_new(struct arena *arena, int64_t rows, int64_t sequences)
     return batch;
 }
 
-void batch_fill(struct batch *batch, const struct sequence *const *sequence, int64_t count, int64_t first_row)
+void batch_fill(struct batch *batch, const struct sequence *const *sequence, int64_t count, const int64_t *row)
 {
     CHECK(count <= batch->sequence_room);
     batch->rows = batch->selected = 0;
@@ -93,7 +93,7 @@ void batch_fill(struct batch *batch, const struct sequence *const *sequence, int
         for (int32_t t = 0; t < rows; t++) {
             batch->positions[first + t] = (int32_t)s->first_position + t;
             batch->choice[first + t] = s->choice;
-            batch->row_key[first + t] = (int32_t)(first_row + first + t);
+            batch->row_key[first + t] = (int32_t)((row ? row[i] : first) + t);
             if (t == 0 || s->labels[t] == NOT_TRAINED)
                 continue;
             batch->select[batch->selected] = first + t - 1;

@@ -149,8 +149,24 @@ void dataset_order(int64_t *order, int64_t count, uint64_t seed, int64_t epoch, 
 /* The most ids of a sequence; 1 if there is none. */
 int64_t dataset_longest(const struct sequence *sequence, int64_t count);
 
-/* Sequences of one optimizer step -> micro-batches: a rule that knows only the sequences and micro_batch_tokens. first[i] .. first[i + 1] are the sequences of
- * micro-batch i; a sequence longer than micro_batch_tokens gets a micro-batch of its own. first has room for count + 1. Returns the number of micro-batches. */
+/* The sequences of one optimizer step in micro-batches. */
+struct packing {
+    const struct sequence **sequence; /* [room], micro-batch after micro-batch */
+    int64_t *row;                     /* [room]: rows of the step before that sequence, in the order of the step */
+    int64_t *first;                   /* [room + 1]: micro-batch i has the sequences first[i] .. first[i + 1] */
+    struct packed *packed;            /* for packing_fill() alone, as are the next */
+    struct open_batch *open;
+    int64_t *number, room;
+};
+struct packing packing_new(struct arena *arena, int64_t room);
+/* Best fit decreasing: from the longest sequence to the shortest (of equal ones the earlier first), each goes where it leaves the least room (of equal ones to
+ * the micro-batch begun first), or begins a micro-batch; a sequence longer than micro_batch_tokens has one of its own. Inside a micro-batch sequences keep the
+ * order of the step, and micro-batches follow that of their first. The rule knows only the sequences and micro_batch_tokens. Returns the number of
+ * micro-batches. Source: Johnson 1973, "Near-optimal bin packing algorithms" (at most 11/9 of the fewest possible, plus a constant). */
+int64_t packing_fill(struct packing *packing, const struct sequence *const *sequence, int64_t count, int64_t micro_batch_tokens);
+
+/* Sequences in batches without changing their order, for results that come back in it. first[i] .. first[i + 1] are the sequences of batch i; a sequence longer
+ * than micro_batch_tokens gets a batch of its own. first has room for count + 1. Returns the number of batches. */
 int64_t micro_batches(const struct sequence *const *sequence, int64_t count, int64_t micro_batch_tokens, int64_t *first);
 
 /* What stands in front of a sequence: ids first_id .. first_id + tokens - 1, which are never trained; or keys and values for so many positions. */
@@ -169,8 +185,8 @@ struct batch {
     int64_t row_room, sequence_room;
 };
 struct batch *batch_new(struct arena *arena, int64_t rows, int64_t sequences);
-/* first_row: rows of the same optimizer step before this micro-batch (row_key counts from there). */
-void batch_fill(struct batch *batch, const struct sequence *const *sequence, int64_t count, int64_t first_row);
+/* row: of each sequence, what row_key counts from (see struct packing); NULL: from 0 on through all. */
+void batch_fill(struct batch *batch, const struct sequence *const *sequence, int64_t count, const int64_t *row);
 
 /* Named templates and formats, NULL-terminated, for messages and help. */
 const char *const *template_names(void);

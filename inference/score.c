@@ -60,7 +60,7 @@ static enum status walk_batches(const struct walk *walk, struct error *err)
     struct forward forward;
     enum status status = forward_new(&forward, arena, walk->session, FOR_LOSS, capacity, NULL, false, err);
     for (int64_t b = 0; status == OK && b < batches; b++) {
-        batch_fill(batch, pointer + first[b], first[b + 1] - first[b], 0);
+        batch_fill(batch, pointer + first[b], first[b + 1] - first[b], NULL);
         if (batch->selected == 0)
             continue;
         status = forward_run(walk->session, &forward, &(struct feed){ .batch = batch, .weight = 1 }, err);
@@ -111,7 +111,7 @@ enum status score_logits(struct session *session, struct arena *arena, const str
         struct batch *batch = batch_new(own, all_rows, 1);
         const struct sequence whole = { .ids = sequence->ids, .labels = sequence->ids, .count = rows, .choice = sequence->choice },
                               *pointer = session_sequences(session, own, &whole, 1);
-        batch_fill(batch, &pointer, 1, 0);
+        batch_fill(batch, &pointer, 1, NULL);
         batch->selected = rows;
         for (int64_t r = 0; r < rows; r++)
             batch->select[r] = (int32_t)(in_front + r);

@@ -50,16 +50,16 @@ struct capacity course_capacity(struct arena *arena, const struct dataset *train
 {
     struct course course = course_new(arena, train, settings);
     struct capacity capacity = { 1, 1, 1 };
-    int64_t *first = NEW_ARRAY(arena, settings->batch_size + 1, int64_t);
     int64_t steps = settings->shuffle || course.steps < course.steps_per_epoch || course.length != train->count
                         ? course.steps
                         : course.steps_per_epoch; /* the same again, unless shuffled or mixed */
     if (train->count == 0 || steps > MOST_WALKED / settings->batch_size)
         return step_capacity(train, settings);
+    struct packing packing = packing_new(arena, settings->batch_size);
     for (int64_t step = 1; step <= steps; step++) {
-        int64_t count = course_step(&course, step), batches = micro_batches(course.sequence, count, step_micro_batch_tokens(train, settings), first);
+        const int64_t count = course_step(&course, step), batches = packing_fill(&packing, course.sequence, count, step_micro_batch_tokens(train, settings));
         for (int64_t b = 0; b < batches; b++)
-            hold_micro_batch(&capacity, course.sequence + first[b], first[b + 1] - first[b]);
+            hold_micro_batch(&capacity, packing.sequence + packing.first[b], packing.first[b + 1] - packing.first[b]);
     }
     return capacity;
 }

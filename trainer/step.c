@@ -39,7 +39,7 @@ enum status stepper_create(struct stepper *stepper, struct arena *arena, struct 
                    .max_norm = settings->max_grad_norm },
         .batch = batch_new(arena, capacity.rows, capacity.sequences),
         .row_loss = NEW_ARRAY(arena, capacity.selected, float),
-        .first = NEW_ARRAY(arena, settings->batch_size + 1, int64_t),
+        .packing = packing_new(arena, settings->batch_size),
         .micro_batch_tokens = micro_batch_tokens,
         .seed = (uint64_t)settings->seed,
     };
@@ -65,18 +65,17 @@ enum status stepper_run(struct stepper *stepper, const struct sequence *const *s
         result->trained += sequence[i]->trained;
     }
     CHECK(result->trained > 0);
-    result->micro_batches = micro_batches(sequence, count, stepper->micro_batch_tokens, stepper->first);
+    struct packing *packing = &stepper->packing;
+    result->micro_batches = packing_fill(packing, sequence, count, stepper->micro_batch_tokens);
     parameters_zero_gradient(stepper->parameters);
     struct feed feed = { .batch = stepper->batch, .weight = (float)(1 / (double)result->trained), .seed = stepper->seed, .step = (int32_t)step };
-    int64_t rows = 0;
     for (int64_t m = 0; m < result->micro_batches; m++) {
-        int64_t begin = stepper->first[m], end = stepper->first[m + 1];
-        batch_fill(stepper->batch, sequence + begin, end - begin, rows);
-        rows += stepper->batch->rows;
+        int64_t begin = packing->first[m], end = packing->first[m + 1];
+        batch_fill(stepper->batch, packing->sequence + begin, end - begin, packing->row + begin);
         TRY(run_micro_batch(stepper, &feed, &result->loss, err));
         if (!isfinite(result->loss))
             return fail_with(err, UNHEALTHY, "step %lld: the loss is not finite, first in a batch that begins with %s",
-                             "lower training.learning_rate, or look at those records with 'graft data show'", (long long)step, sequence[begin]->where);
+                             "lower training.learning_rate, or look at those records with 'graft data show'", (long long)step, packing->sequence[begin]->where);
     }
     result->loss /= (double)result->trained;
     TRY(optimizer_norm(&stepper->optimizer, &result->grad_norm, err));

@@ -17,7 +17,7 @@ struct stepper {
     struct hyper hyper; /* the learning rate is given per step */
     struct batch *batch;
     float *row_loss;
-    int64_t *first; /* micro-batches */
+    struct packing packing; /* micro-batches */
     int64_t micro_batch_tokens;
     uint64_t seed;
 };

@@ -22,7 +22,7 @@ static void use(struct dataset *dataset, struct arena *arena, const struct token
     int64_t batches = micro_batches(list, dataset->count, 64, first), trained = 0;
     struct batch *batch = batch_new(arena, dataset->tokens, dataset->count);
     for (int64_t b = 0; b < batches; b++) {
-        batch_fill(batch, list + first[b], first[b + 1] - first[b], 0);
+        batch_fill(batch, list + first[b], first[b + 1] - first[b], NULL);
         trained += batch->selected;
     }
     CHECK(trained == dataset->trained);

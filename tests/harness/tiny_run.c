@@ -93,7 +93,7 @@ struct batch *tiny_run_batch(struct tiny_run *t, int64_t count)
         rows += sequence[i]->count;
     }
     struct batch *batch = batch_new(t->arena, rows, count);
-    batch_fill(batch, sequence, count, 0);
+    batch_fill(batch, sequence, count, NULL);
     return batch;
 }
 

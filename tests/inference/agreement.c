@@ -99,7 +99,7 @@ static void logits_of_batch(struct tiny_run *t, struct session *session, struct 
     struct forward forward;
     struct batch *batch = batch_new(t->arena, total, SEQUENCES_HERE);
     float *logits = NEW_ARRAY(t->arena, total * vocab, float);
-    batch_fill(batch, pointer, SEQUENCES_HERE, 0);
+    batch_fill(batch, pointer, SEQUENCES_HERE, NULL);
     for (int64_t r = 0; r < total; r++)
         batch->select[r] = (int32_t)r;
     batch->selected = total;

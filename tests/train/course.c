@@ -104,18 +104,20 @@ static void max_steps_counts_before_epochs_and_parts_of_an_epoch_round_up(void *
     arena_destroy(f.arena);
 }
 
-/* What the largest micro-batch holds, found by cutting each step by hand. */
+/* What the largest micro-batch holds, found by packing each step. */
 static struct capacity largest_by_hand(struct fixture *f, int64_t steps)
 {
     struct course course = course_new(f->arena, &f->train, &f->settings);
+    struct packing packing = packing_new(f->arena, f->settings.batch_size);
     struct capacity most = { 0 };
     for (int64_t step = 1; step <= steps; step++) {
-        const int64_t count = course_step(&course, step);
-        struct capacity now = { 0 };
-        for (int64_t i = 0; i < count; i++) {
-            if (now.rows + course.sequence[i]->count > TOKENS)
-                now = (struct capacity){ 0 };
-            now = (struct capacity){ now.rows + course.sequence[i]->count, now.selected + course.sequence[i]->trained, now.sequences + 1 };
+        const int64_t count = course_step(&course, step), batches = packing_fill(&packing, course.sequence, count, TOKENS);
+        for (int64_t b = 0; b < batches; b++) {
+            struct capacity now = { .sequences = packing.first[b + 1] - packing.first[b] };
+            for (int64_t i = packing.first[b]; i < packing.first[b + 1]; i++) {
+                now.rows += packing.sequence[i]->count;
+                now.selected += packing.sequence[i]->trained;
+            }
             most.rows = now.rows > most.rows ? now.rows : most.rows;
             most.selected = now.selected > most.selected ? now.selected : most.selected;
             most.sequences = now.sequences > most.sequences ? now.sequences : most.sequences;

@@ -243,7 +243,8 @@ static void capacity_holds_every_micro_batch(void **state)
     static const int64_t batch_sizes[] = { 1, 2, 3, 7, 100 }, micro_batch_tokens[] = { 0, 1, 2, 10, 33, 100, 5000 };
     struct sequence sequence[40];
     const struct sequence *pointer[COUNT(sequence)];
-    int64_t first[COUNT(sequence) + 1];
+    struct arena *arena = arena_create(NULL);
+    struct packing packing = packing_new(arena, COUNT(sequence));
     for (uint64_t draw = 0; draw < 30; draw++) {
         const struct dataset train = { .sequence = sequence, .count = 1 + (int64_t)random_below(draw, 1, 0, COUNT(sequence)) };
         int64_t longest = 0;
@@ -262,16 +263,18 @@ static void capacity_holds_every_micro_batch(void **state)
                 assert_true(capacity.sequences >= 1 && capacity.sequences <= batch && capacity.selected <= capacity.rows);
                 for (int64_t begin = 0; begin < train.count; begin++) {
                     const int64_t count = train.count - begin < batch ? train.count - begin : batch;
-                    const int64_t batches = micro_batches(pointer + begin, count, tokens, first);
+                    const int64_t batches = packing_fill(&packing, pointer + begin, count, tokens);
                     for (int64_t i = 0; i < batches; i++) {
                         int64_t rows = 0;
-                        for (int64_t s = first[i]; s < first[i + 1]; s++)
-                            rows += pointer[begin + s]->count;
-                        assert_true(rows <= capacity.rows && rows <= capacity.selected && first[i + 1] - first[i] <= capacity.sequences);
+                        for (int64_t s = packing.first[i]; s < packing.first[i + 1]; s++)
+                            rows += packing.sequence[s]->count;
+                        assert_true(rows <= capacity.rows && rows <= capacity.selected);
+                        assert_true(packing.first[i + 1] - packing.first[i] <= capacity.sequences);
                     }
                 }
             }
     }
+    arena_destroy(arena);
 }
 
 int main(void)
