@@ -1,7 +1,29 @@
 /* Which adapters lines of input ask for. */
 #include "cli/choices.h"
 
+#include "datasets/format.h"
+
 #include <string.h>
+
+enum status choices_check_keys(const json_t *line, const char *where, const char *const *known, size_t count, struct error *err)
+{
+    enum { MOST = 16 };
+    const char *key, *all[MOST] = { "adapter" };
+    json_t *value;
+    CHECK(count < MOST);
+    memcpy(all + 1, known, count * sizeof *known);
+    json_object_foreach((json_t *)(uintptr_t)line, key, value)
+    {
+        bool there = false;
+        for (size_t i = 0; i <= count; i++)
+            there |= strcmp(key, all[i]) == 0;
+        if (!there) {
+            fail_with(err, BAD_DATA, "%s: unknown field '%.100s'", "", where, key);
+            return cure_with_names(err, key, all, count + 1, "fields");
+        }
+    }
+    return OK;
+}
 
 static enum status no_such_adapter(const struct choices *c, const char *where, const char *name, struct error *err)
 {

@@ -84,12 +84,8 @@ static enum status add_text(struct talk *talk, const char *where, const char *te
         return place_failure(err, where);
     int32_t *ids = NEW_ARRAY(talk->opened->arena, tokens.count, int32_t);
     int64_t count = tokens.count;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         ids[i] = tokens.token[i].id;
-        if (ids[i] >= talk->opened->config.vocab)
-            return fail_with(err, BAD_DATA, "%s: token %lld has id %d, the model's vocabulary has %lld rows", "tokenizer and model do not belong together",
-                             where, (long long)i, ids[i], (long long)talk->opened->config.vocab);
-    }
     if (special && count > 1 && tokenizer_adds_eos(talk->opened->tokenizer))
         count--; /* an answer goes on from the text, not from behind its end */
     add_prompt(talk, ids, count);
@@ -129,6 +125,8 @@ static enum status read_prompt(struct talk *talk, const json_t *json, const char
     int64_t count = 0;
     if (!json_is_object(json))
         return fail_with(err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
+    static const char *const fields[] = { "prompt", "messages", "ids" };
+    TRY(choices_check_keys(json, where, fields, COUNT(fields), err));
     TRY(choices_read(&talk->choices, json, where, &talk->choice, err));
     TRY(json_get_text(json, where, "prompt", &text, err));
     TRY(json_get_ids(talk->opened->arena, json, where, "ids", 0, talk->opened->config.vocab - 1, &ids, &count, err));

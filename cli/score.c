@@ -119,6 +119,8 @@ static enum status read_request(struct requests *r, const json_t *json, const ch
     *out = (struct request){ .where = where, .from = 1 };
     if (!json_is_object(json))
         return fail_with(err, BAD_DATA, "%s: not an object", "each line is one JSON object", where);
+    static const char *const fields[] = { "ids", "text", "context", "continuation", "context_ids", "continuation_ids" };
+    TRY(choices_check_keys(json, where, fields, COUNT(fields), err));
     TRY(check_way(json, where, err));
     TRY(choices_read(&r->choices, json, where, &out->choice, err));
     TRY(json_get_text(json, where, "text", &text, err));

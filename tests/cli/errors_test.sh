@@ -140,7 +140,9 @@ refuse tokenizer_component 2 tokenize --model model_tokens --text a
 # what is scored, generated, tokenized
 echo '{"ids": [1, 997]}' >"$work/id.jsonl"
 refuse id_outside 2 score --model "$base" --input id.jsonl --quiet
-echo '{"idss": [1]}' >"$work/nothing_to_score.jsonl"
+echo '{"idss": [1]}' >"$work/field.jsonl"
+refuse unknown_field_to_score 2 score --model "$base" --input field.jsonl --quiet
+echo '{}' >"$work/nothing_to_score.jsonl"
 refuse nothing_to_score 2 score --model "$base" --input nothing_to_score.jsonl --quiet
 echo '{"ids": []}' >"$work/empty.jsonl"
 refuse no_ids 2 score --model "$base" --input empty.jsonl --quiet

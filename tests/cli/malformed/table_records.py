@@ -156,7 +156,10 @@ ROWS = (
     # what is scored
     ("a list to score", SCORE, ids("[[5, 6]]"), "ids.jsonl:1 | not an object | each line is one JSON object"),
     ("an object of other fields to score", SCORE, ids('{"tokens": [5, 6]}'),
-     "ids.jsonl:1 | nothing to score | give ids, text, context and continuation, or context_ids…"),
+     "ids.jsonl:1 | unknown field 'tokens' | fields: adapter, ids, text, context, continuation,…"),
+    ("a misspelled field to score", TEXTS, texts('{"text": "a"}\n{"context": "a", "continuaton": "b"}'),
+     "texts.jsonl:2 | unknown field 'continuaton' | did you mean 'continuation'?"),
+    ("an object of no fields to score", SCORE, ids('{}'), "ids.jsonl:1 | nothing to score | give ids, text, context and continuation, or context_ids…"),
     ("ids beside a text", SCORE, ids('{"ids": [5, 6], "text": "a"}'),
      "ids.jsonl:1 | both \"ids\" and \"text\" are given | keep one of them, or make two lines of it"),
     ("a text beside a context", SCORE, ids('{"text": "a", "context": "b", "continuation": "c"}'),
@@ -173,7 +176,9 @@ ROWS = (
     ("a text to score that is cut", TEXTS, texts('{"text": "a"}\n{"text": "b'),
      "texts.jsonl:2:11 | premature end of input near '\"b' | the text ends too early: the file may be cut off, or a…"),
     # what is continued
-    ("no prompt", GENERATE, prompts('{"text": "a"}'), "prompts.jsonl:1 | nothing to continue | give \"prompt\", \"messages\" or \"ids\""),
+    ("no prompt", GENERATE, prompts('{}'), "prompts.jsonl:1 | nothing to continue | give \"prompt\", \"messages\" or \"ids\""),
+    ("a prompt under another name", GENERATE, prompts('{"prompt": "a"}\n{"promt": "b"}'), "prompts.jsonl:2 | unknown field 'promt' | did you mean 'prompt'?"),
+    ("a field of score", GENERATE, prompts('{"text": "a"}'), "prompts.jsonl:1 | unknown field 'text' | fields: adapter, prompt, messages, ids"),
     ("a prompt beside ids", GENERATE, prompts('{"prompt": "a", "ids": [5]}'),
      "prompts.jsonl:1 | both \"prompt\" and \"ids\" are given | keep one of them, or make two lines of it"),
     ("messages beside a prompt", GENERATE, prompts('{"prompt": "a", "messages": []}'),
