@@ -27,7 +27,8 @@ struct merge_result {
 };
 
 /* Whether what is folded is what the adapter computes, before anything is rounded to a narrow dtype, where even a small effect shows: random inputs go through
- * every linear layer with the adapter in its seam, and through the folded rows in double. Errors: UNHEALTHY naming the layer, NO_MEMORY. */
+ * every linear layer and the head with the adapter in its seam, and through the folded rows in double; every id is looked up with the adapter and in the folded
+ * table; vectors are their trained copies. Errors: UNHEALTHY naming the layer, NO_MEMORY. */
 enum status merge_check(const struct adapter *adapter, struct arena *arena, const struct model *model, struct error *err) MUST_USE;
 
 /* The folder appears with all its files or with none. The model must be loaded. Errors: BAD_FILE (the method cannot be folded; a value that the dtype cannot

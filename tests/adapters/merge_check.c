@@ -9,6 +9,10 @@ static const char *const kinds[] = {
     "target_modules: all-linear, use_dora: true",
     "target_modules: [q_proj, k_proj, v_proj], bias: all",
     "target_modules: [q_proj, k_proj, v_proj], lora_bias: true",
+    "target_modules: [q_proj, lm_head, embed_tokens]",
+    "target_modules: [q_proj], trainable_token_indices: {embed_tokens: [3, 60], lm_head: [5]}",
+    "target_modules: [q_proj], trainable_token_indices: [0, 66]",
+    "target_modules: [q_proj], modules_to_save: [lm_head, embed_tokens, norm, input_layernorm, up_proj]",
 };
 
 /* Moves every value by about `size`, so that updates are of that order too. */
@@ -24,13 +28,12 @@ static void disturb(struct scratch *s, struct device *device, const struct adapt
     }
 }
 
-static void what_is_folded_is_what_the_adapter_computes(void **state)
+static void check_model(struct scratch *s, const char *name)
 {
     static const float sizes[] = { 1e-4F, 1e-2F, 1 };
-    struct scratch *s = *state;
     struct model model;
     struct device device;
-    record_model(s, &model, &device, "llama_biases", F32);
+    record_model(s, &model, &device, name, F32);
     for (size_t k = 0; k < COUNT(kinds); k++)
         for (size_t i = 0; i < COUNT(sizes); i++) {
             struct adapter *adapter;
@@ -44,8 +47,19 @@ static void what_is_folded_is_what_the_adapter_computes(void **state)
     device_close(&device);
 }
 
+static void what_is_folded_is_what_the_adapter_computes(void **state)
+{
+    check_model(*state, "llama_biases");
+}
+
+static void a_tied_head_is_folded_apart_from_its_embedding(void **state)
+{
+    check_model(*state, "qwen2_tied");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { SCRATCH_TEST(what_is_folded_is_what_the_adapter_computes) };
+    const struct CMUnitTest tests[] = { SCRATCH_TEST(what_is_folded_is_what_the_adapter_computes),
+                                        SCRATCH_TEST(a_tied_head_is_folded_apart_from_its_embedding) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
