@@ -9,6 +9,8 @@
 #include "adapters/prefix_text.h"
 #include "adapters/start.h"
 
+#include <inttypes.h>
+
 struct prefix_settings {
     struct virtual_settings shape;
     int64_t hidden; /* 0: token_dim */
@@ -78,10 +80,22 @@ static enum status check_text(const struct prefix_settings *set, struct error *e
                      set->projection ? "prefix_projection" : "init_weights: zero");
 }
 
+static enum status check_keys(const struct model *model, struct error *err)
+{
+    const struct model_config *c = &model->config;
+    if (!c->shape.keys_spread)
+        return OK;
+    return fail_with(err, BAD_CONFIG,
+                     "adapter.peft_type: PREFIX_TUNING, but PEFT gives a %s with new_decoder_architecture one prefix per query head (%" PRId64
+                     "), and graft has one per key head (%" PRId64 ")",
+                     "use LORA, PROMPT_TUNING or P_TUNING with this model", c->model_type, c->heads, c->kv_heads);
+}
+
 static enum status attach(struct adapter *adapter, struct arena *arena, const struct model *model, struct error *err)
 {
     struct prefix_settings *set = adapter->settings;
     struct prefix_tuning *t = NEW(arena, struct prefix_tuning);
+    TRY(check_keys(model, err));
     TRY(virtual_check(&set->shape, model, model->config.kv_heads * model->config.head_size, model->config.kv_heads, err));
     TRY(check_text(set, err));
     set->hidden = set->hidden ? set->hidden : set->shape.token_dim;

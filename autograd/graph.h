@@ -17,9 +17,9 @@ enum activation { SILU, GELU, GELU_TANH, RELU, TANH };
 /* How attention sees its heads. */
 struct heads {
     int heads, kv_heads, head_size;
-    float scale; /* of q.k, usually 1 / sqrt(head_size) */
-    int window;  /* 0: all earlier keys; else query at key position q sees keys k with q - k < window */
-    bool coarse; /* slopes: rounded as Falcon does, see attention() */
+    float scale;                /* of q.k, usually 1 / sqrt(head_size) */
+    int window;                 /* 0: all earlier keys; else query at key position q sees keys k with q - k < window */
+    bool scaled_slopes, coarse; /* as in Falcon, see attention() */
 };
 
 /* Columns of a matrix: `pieces` of `width` each, the first from column `from` on and each `step` behind the one before. */

@@ -67,8 +67,8 @@ struct tensor *rope(struct graph *g, struct tensor *x, struct tensor *angles, in
 /* Causal attention inside each sequence. q [rows, heads * head_size]; k, v [key rows, kv_heads * head_size]; spans I32 [SEQUENCES, 4] = {first row of q, rows
  * of q, first row of k, rows of k}: queries are aligned to the END of their sequence's keys. prefix_k, prefix_v [P, kv_heads * head_size] f32 or compute dtype,
  * or NULL: keys in front of every sequence, seen by every query (but a sliding window and slopes count them as the first positions). slopes f32 [1, heads] or
- * NULL (frozen): slope * (key position - query position) is added to the scaled score (ALiBi); heads.coarse: scale * bf16(slope * key position), both rounded
- * to nearest even. y like q. Nothing of size rows x keys is kept. */
+ * NULL (frozen): slope * (key position - query position) is added to the scaled score (ALiBi); heads.scaled_slopes: times scale; heads.coarse, of these:
+ * scale * bf16(slope * key position), both rounded to nearest even. y like q. Nothing of size rows x keys is kept. */
 struct tensor *attention(struct graph *g, struct tensor *q, struct tensor *k, struct tensor *v, struct tensor *spans, struct tensor *prefix_k,
                          struct tensor *prefix_v, struct tensor *slopes, struct heads heads);
 

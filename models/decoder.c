@@ -289,9 +289,12 @@ static struct tensor *attend(struct pass *p, int layer, struct tensor *x)
     const struct seams *first_owner = NULL;
     struct tensor *first = NULL, *y = NULL;
     bool first_coarse = false;
-    struct heads heads = {
-        .heads = (int)c->heads, .kv_heads = (int)c->kv_heads, .head_size = (int)c->head_size, .scale = (float)c->attention_scale, .window = c->window
-    };
+    struct heads heads = { .heads = (int)c->heads,
+                           .kv_heads = (int)c->kv_heads,
+                           .head_size = (int)c->head_size,
+                           .scale = (float)c->attention_scale,
+                           .window = c->window,
+                           .scaled_slopes = c->shape.coarse };
     struct qkv a = queries_keys_values(p, layer, x);
     if (p->cache) {
         a.k = remember(p, p->cache->k[layer], a.k);

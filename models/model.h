@@ -36,7 +36,8 @@ struct shape {
     bool one_norm;     /* ... and the same norm of it */
     bool plain_mlp;    /* down(act(up)), no gate */
     bool fused_mlp;    /* gate and up are one layer, the gate first */
-    bool coarse;       /* ALiBi rounded as Falcon does */
+    bool coarse;       /* ALiBi scaled and rounded as Falcon does */
+    bool keys_spread;  /* transformers copies keys and values for every query head before it remembers them, so that PEFT's prefixes have rows for each */
     bool every_second; /* ALiBi's slopes as in MPT where heads are no power of two */
     /* Queries, keys and values of one fused layer: its outputs lie in so many equal blocks, each of some queries, then keys, then values (or values, then
      * keys). 1: all queries first; kv_heads: by key head. 0: three layers. */

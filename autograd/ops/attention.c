@@ -29,8 +29,8 @@ struct tensor *attention(struct graph *g, struct tensor *q, struct tensor *k, st
     }
     if (slopes) {
         expect_shape(g, "attention", slopes, 1, heads.heads);
-        if (slopes->dtype != F32 || slopes->wants_grad || heads.scale == 0)
-            graph_fail(g, "attention: slopes are float32 and frozen, and scores are not scaled by 0");
+        if (slopes->dtype != F32 || slopes->wants_grad || heads.scale == 0 || (heads.coarse && !heads.scaled_slopes))
+            graph_fail(g, "attention: slopes are float32 and frozen, scores are not scaled by 0, and coarse slopes are scaled");
     }
     struct node *n = record(g, &op_attention, q, k, v, spans, prefix_k, prefix_v, slopes);
     n->params.heads = heads;
@@ -56,8 +56,8 @@ struct attention attention_of(const struct node *n)
                            .prefix = n->in[PREFIX_K] ? n->in[PREFIX_K]->rows : 0,
                            .window = h.window ? h.window : INT64_MAX / 2,
                            .scale = h.scale,
-                           .unscale = 1 / h.scale,
                            .slopes = n->in[SLOPES] ? n->in[SLOPES]->data : NULL,
+                           .slope_factor = h.scaled_slopes ? 1 : 1 / h.scale,
                            .coarse = h.coarse };
     a.tile_queries = a.group >= TILE_ROWS ? 1 : smaller(QUERY_TILE, TILE_ROWS / a.group);
     for (int64_t s = 0; a.spans && s < a.sequences; s++)

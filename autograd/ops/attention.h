@@ -29,8 +29,9 @@ struct attention {
     int64_t heads, kv_heads, group, size, prefix;
     int64_t window; /* never 0 here: INT64_MAX sees everything */
     int64_t tile_queries;
-    float scale, unscale; /* unscale: 1 / scale */
-    const float *slopes;  /* by head, or NULL */
+    float scale;
+    const float *slopes; /* by head, or NULL */
+    float slope_factor;  /* of slopes where they meet raw scores */
     bool coarse;
 };
 

@@ -101,7 +101,7 @@ static void backward_panel(const struct attention *a, const struct query_tile *t
     const float *q = w->part[QUERIES] + row * size, *dy = w->part[OUTER] + row * size;
     panel_product(rows, PANEL, size, (struct strided){ q, size, 1 }, w->part[KEY_PANELS] + key * size, PANEL, p, PANEL, false);
     for (int64_t r = 0; a->slopes && r < rows; r++)
-        add_slope(p + r * PANEL, slope_of(a, t, row + r) * (a->coarse ? 1 : a->unscale), t->position + (row + r) / a->group, key, a->coarse);
+        add_slope(p + r * PANEL, slope_of(a, t, row + r) * a->slope_factor, t->position + (row + r) / a->group, key, a->coarse);
     probabilities(p, w->part[ROW_A] + row, a->scale, rows);
     hide(a, t, first, end, keys, w->part[SCORES]);
     if (wanted.v)

@@ -80,7 +80,7 @@ static void add_slopes_of(const struct attention *a, const struct query_tile *t,
 {
     float slope[PANEL] = { 0 }, query[PANEL] = { 0 };
     for (int64_t r = 0; r < p->live; r++) {
-        slope[r] = slope_of(a, t, p->first + r) * (a->coarse ? 1 : a->unscale);
+        slope[r] = slope_of(a, t, p->first + r) * a->slope_factor;
         query[r] = (float)(t->position + (p->first + r) / a->group);
     }
     add_slopes(score, first, p->end - p->begin, slope, query, a->coarse);

@@ -49,6 +49,7 @@ static enum status configure(struct model_config *config, const json_t *json, co
     else if (!new && config->kv_heads != config->heads)
         return config_refuse(json, path, "num_kv_heads", "without multi_query and new_decoder_architecture every query has a key", cure, err);
     shape->qkv_blocks = config->kv_heads;
+    shape->keys_spread = new && config->kv_heads < config->heads;
     shape->qkv_bias = shape->attention_out_bias = shape->mlp_bias = bias;
     if (alibi) {
         shape->positions = ALIBI;

@@ -252,6 +252,21 @@ static void contradictions_are_refused_with_both_values(void **state)
     s->err = (struct error){ 0 };
 }
 
+/* transformers copies falcon-40b's keys for every query head; what PEFT trains there has rows that graft's attention has no place for. */
+static void a_prefix_per_query_head_is_refused(void **state)
+{
+    struct scratch *s = *state;
+    struct model model;
+    struct device device;
+    struct adapter *adapter;
+    record_model(s, &model, &device, "falcon_new", F32);
+    assert_int_equal(small_adapter(s, &adapter, &model, "{peft_type: PREFIX_TUNING, num_virtual_tokens: 4}"), BAD_CONFIG);
+    assert_holds(s->err.what, "one prefix per query head (6), and graft has one per key head (2)");
+    s->err = (struct error){ 0 };
+    model_release(&model);
+    device_close(&device);
+}
+
 /* What PEFT saves of an encoder is enough for use, and not for going on. */
 static void training_through_an_encoder_needs_the_encoder(void **state)
 {
@@ -295,13 +310,10 @@ static void only_one_adapter_stands_in_front(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRATCH_TEST(parameters_are_counted_as_in_peft),
-        SCRATCH_TEST(starts_have_the_spread_of_pytorch),
-        SCRATCH_TEST(prompt_tuning_starts_from_embeddings),
-        SCRATCH_TEST(a_prefix_of_a_text_does_what_the_text_does),
-        SCRATCH_TEST(encoder_dropout_acts_in_training_only),
-        SCRATCH_TEST(contradictions_are_refused_with_both_values),
-        SCRATCH_TEST(training_through_an_encoder_needs_the_encoder),
+        SCRATCH_TEST(parameters_are_counted_as_in_peft),     SCRATCH_TEST(starts_have_the_spread_of_pytorch),
+        SCRATCH_TEST(prompt_tuning_starts_from_embeddings),  SCRATCH_TEST(a_prefix_of_a_text_does_what_the_text_does),
+        SCRATCH_TEST(encoder_dropout_acts_in_training_only), SCRATCH_TEST(contradictions_are_refused_with_both_values),
+        SCRATCH_TEST(a_prefix_per_query_head_is_refused),    SCRATCH_TEST(training_through_an_encoder_needs_the_encoder),
         SCRATCH_TEST(only_one_adapter_stands_in_front),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

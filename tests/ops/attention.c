@@ -64,7 +64,8 @@ static void one_query(struct op_values *v, int64_t row, int64_t head, int64_t fi
         for (int64_t i = 0; i < size; i++)
             score[j] += (double)h.scale * q[i] * key[i];
         if (v->in[SLOPES])
-            score[j] += h.coarse ? (double)h.scale * nearest_bf16(v->in[SLOPES][head] * (double)j) : v->in[SLOPES][head] * (double)(j - position);
+            score[j] += (h.scaled_slopes ? (double)h.scale : 1) *
+                        (h.coarse ? nearest_bf16(v->in[SLOPES][head] * (double)j) : v->in[SLOPES][head] * (double)(j - position));
         largest = fmax(largest, score[j]);
     }
     for (int64_t j = from; j <= position; j++)
@@ -95,7 +96,8 @@ static void reference(struct op_values *v)
 
 #define HEADS(count, kv, size, see) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .window = see }
 
-#define COARSE(count, kv, size) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .coarse = true }
+#define COARSE(count, kv, size) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .scaled_slopes = true, .coarse = true }
+#define SCALED(count, kv, size) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .scaled_slopes = true }
 #define SLOPED(count)           [SLOPES] = { 1, count }
 
 static const struct op_case cases[] = {
@@ -125,6 +127,8 @@ static const struct op_case cases[] = {
     { "slopes, decode", .in = { { 3, 48 }, { 520, 16 }, { 520, 16 }, { 3, 4 }, SLOPED(3) }, HEADS(3, 1, 16, 0), .number = { DECODE } },
     { "coarse slopes", .in = { { 300, 24 }, { 300, 24 }, { 300, 24 }, { 1, 4 }, SLOPED(3) }, COARSE(3, 3, 8), .number = { LONG } },
     { "coarse slopes, decode", .in = { { 3, 48 }, { 520, 16 }, { 520, 16 }, { 3, 4 }, SLOPED(3) }, COARSE(3, 1, 16), .number = { DECODE } },
+    { "scaled slopes, a prefix, cached keys", .in = { { 7, 16 }, { 33, 16 }, { 33, 16 }, { 3, 4 }, { 4, 16 }, { 4, 16 }, { 1, 2 } }, SCALED(2, 2, 8),
+      .number = { CHUNK } },
     { "bf16, slopes", .in = { { 15, 32 }, { 15, 16 }, { 15, 16 }, { 3, 4 }, SLOPED(4) }, HEADS(4, 2, 8, 0), .number = { THREE }, .dtype = BF16,
       .gradient_tolerance = 0x1p-6 },
     { "no rows", .in = { { 0, 16 }, { 0, 16 }, { 0, 16 }, { 0, 4 }, { 2, 16 }, { 2, 16 } }, HEADS(2, 2, 8, 0), .number = { ONE } },

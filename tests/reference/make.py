@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes tiny random models and records what transformers and PEFT compute with them, float32 on a CPU.
 
-A row of CASES is one model, one LoRA adapter and one short training run; a row of VIRTUAL is another adapter for the model and the data of the case that its
-name begins with, up to the dot; a row of PISSA is a LoRA that begins as the principal part
+A row of CASES is one model, one LoRA adapter and one short training run; a row of VIRTUAL or LORAS is another adapter for the model and the data of the case that
+its name begins with, up to the dot; a row of PISSA is a LoRA that begins as the principal part
 of that model. What compare.py holds graft against lies in records/<case>/ afterwards:
 
     model/                  Hugging Face folder
@@ -262,6 +262,20 @@ VIRTUAL = {
     "gemma_plain.prompt": dict(method=PROMPT, settings=dict(num_virtual_tokens=3), training=dict(learning_rate=1e-2)),
     "qwen3_plain.prefix": dict(method=PREFIX, settings=dict(num_virtual_tokens=4), training=dict(learning_rate=1e-2)),
 }
+# The other families: every way to place positions, heads and fused layers. Settings: what PEFT does not find in config.json under a name that it knows.
+OTHERS = {"gpt_neox_parallel": {}, "gpt2_plain": {}, "bloom_heads_3": {}, "falcon_multi_query": {}, "falcon_new": {}, "falcon_rw": {}, "gpt_bigcode_multi_query": {},
+          "gpt_bigcode_multi_head": {}, "mpt_heads_3": dict(num_attention_heads=3), "codegen_heads_4": {}, "gptj_plain": {}}
+ONE_KEY_HEAD = {"falcon_multi_query": dict(num_attention_heads=1, token_dim=8)}  # told nothing, PEFT 0.21 makes rows for every query head, which the model refuses
+for name, told in OTHERS.items():
+    VIRTUAL[f"{name}.prompt"] = dict(method=PROMPT, settings=dict(told, num_virtual_tokens=3), training=dict(learning_rate=3e-2))
+    VIRTUAL[f"{name}.p_mlp"] = dict(method=P_TUNING, settings=dict(told, num_virtual_tokens=3, encoder_hidden_size=7))
+    if name != "falcon_new":  # transformers copies its keys for every query head, and PEFT's rows are of that many: graft refuses it
+        VIRTUAL[f"{name}.prefix"] = dict(method=PREFIX, settings=ONE_KEY_HEAD.get(name, told) | dict(num_virtual_tokens=4), training=dict(learning_rate=1e-2))
+
+# All that LoRA can be, at once, on every linear layer; the norm is the family's last.
+LAST_NORM = {"gpt_neox_parallel": "final_layer_norm", "mpt_heads_3": "norm_f"}
+LORAS = {f"{name}.dora": dict(lora=dict(r=2, lora_alpha=5, target_modules="all-linear", use_dora=True, use_rslora=True, fan_in_fan_out=name.startswith("gpt2"),
+                                        modules_to_save=[LAST_NORM.get(name, "ln_f")])) for name in OTHERS}
 
 
 # A LoRA that begins as the principal part of the weights. The rate is high so that what training adds stands out of the rounding in the start.
@@ -346,9 +360,13 @@ def load_model(dtype, folder="model", attention="eager"):
     return model.eval()
 
 
+def base_model(case, dtype):
+    return load_model(dtype, case.get("base", "model"), case.get("attention", "eager"))
+
+
 def make_adapter(case, seed):
     """Writes adapter/ below the current folder, with random values everywhere."""
-    model = get_peft_model(load_model(torch.float32, attention=case.get("attention", "eager")), LoraConfig(task_type="CAUSAL_LM", **case["lora"]))
+    model = get_peft_model(base_model(case, torch.float32), LoraConfig(task_type="CAUSAL_LM", **case["lora"]))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
@@ -456,8 +474,10 @@ def compute(case, dtype, score, batch, settings):
     """Everything that is recorded, computed in dtype from model/ and adapter/."""
     tensors, numbers = {}, {}
     with torch.no_grad():
-        base = load_model(dtype, attention=case.get("attention", "eager"))
+        base = base_model(case, dtype)
         for what, model in (("", base), ("adapter_", None)):
+            if model and "base" in case:  # recorded with the model
+                continue
             if model is None:
                 model = PeftModel.from_pretrained(base, "adapter", is_trainable=True, autocast_adapter_dtype=False).to(dtype).eval()
             logits = [logits_of(model, row["ids"]).clone() for row in score]
@@ -494,7 +514,8 @@ SETTINGS = dict(learning_rate=2e-3, weight_decay=0.0, max_grad_norm=1.0, max_ste
 
 def virtual_model(case, base, dtype):
     """A model with the adapter of case over that of another one, with the values of adapter/ where it is there."""
-    model = get_peft_model(load_model(dtype, f"../{base}/model"), case["method"](task_type="CAUSAL_LM", **case["settings"]), autocast_adapter_dtype=False)
+    model = get_peft_model(base_model({**CASES[base], "base": f"../{base}/model"}, dtype), case["method"](task_type="CAUSAL_LM", **case["settings"]),
+                           autocast_adapter_dtype=False)
     for file in ("adapter/adapter_trainable.safetensors", "adapter/adapter_model.safetensors"):
         if os.path.exists(file):
             values = {k.replace("prompt_embeddings", "prompt_encoder.default.embedding.weight"): v for k, v in load_file(file).items()}
@@ -590,6 +611,23 @@ def make_pissa(name, out):
     return noise({**tensors, **numbers}, {**exact_tensors, **exact_numbers})
 
 
+def make_lora(name, out):
+    base, seed = name.split(".")[0], 3000 + 10 * list(LORAS).index(name)
+    case = {**CASES[base], **LORAS[name], "base": f"../{base}/model"}
+    folder = os.path.join(out, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    os.chdir(folder)
+    make_adapter(case, seed)
+    score, batch = read_lines(f"../{base}/score.jsonl"), read_lines(f"../{base}/train.jsonl")
+    settings = SETTINGS | LORAS[name].get("training", {})
+    tensors, numbers = compute(case, torch.float32, score, batch, settings)
+    exact_tensors, exact_numbers = compute(case, torch.float64, score, batch, settings)
+    write_expected(settings, tensors, numbers)
+    check_record(tensors | {"logits.2": load_file(f"../{base}/expected.safetensors")["logits.2"]}, load_file("adapter/adapter_model.safetensors"))
+    return noise({**tensors, **numbers}, {**exact_tensors, **exact_numbers})
+
+
 def make_case(name, out):
     case, seed = CASES[name], 1000 + 10 * list(CASES).index(name)
     folder = os.path.join(out, name)
@@ -627,7 +665,7 @@ def folder_bytes(folder):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--out", default=os.path.join(HERE, "records"))
-    arguments.add_argument("--only", choices=[*CASES, *VIRTUAL, *PISSA])
+    arguments.add_argument("--only", choices=[*CASES, *VIRTUAL, *LORAS, *PISSA])
     options = arguments.parse_args()
     out = os.path.abspath(options.out)
     torch.set_num_threads(1)
@@ -637,8 +675,8 @@ def main():
     print("float32 noise as a share of the tolerance:")
     print(f"{'case':34}{'KB':>6}  " + "".join(f"{k:>12}" for k in kinds))
     noisy = []
-    for name in [options.only] if options.only else [*CASES, *VIRTUAL, *PISSA]:
-        worst = (make_virtual if name in VIRTUAL else make_pissa if name in PISSA else make_case)(name, out)
+    for name in [options.only] if options.only else [*CASES, *VIRTUAL, *LORAS, *PISSA]:
+        worst = (make_virtual if name in VIRTUAL else make_lora if name in LORAS else make_pissa if name in PISSA else make_case)(name, out)
         print(f"{name:34}{folder_bytes(os.path.join(out, name)) // 1024:6}  " + "".join(f"{worst.get(k, 0):12.3f}" for k in kinds), flush=True)
         if max(worst.values()) > 0.25:
             noisy.append(name)
