@@ -37,8 +37,10 @@ static void peak_line(struct output *out, const struct needs *needs)
     line(out, "peak", needs->sum, exact);
 }
 
-static void weight_lines(struct output *out, const struct needs *needs)
+static void weight_lines(struct output *out, const struct run *run, const struct needs *needs)
 {
+    if (run->model.foreseen)
+        output_print(out, "  no weights in the folder: counted as files in %s would be\n", run->model_config.dtype);
     line(out, "program and data", needs->program, "resident before weights are read, with prepared products");
     line(out, "weights, mapped", needs->mapped, "used in place, what is read of them; shared with other processes");
     line(out, "weights, converted", needs->converted, "copied into the dtype of computation");
@@ -96,7 +98,7 @@ static enum status report_training(struct run *run, const struct plan_command_op
     output_print(out, "%s, %s, %lld values, %lld trained; %lld rows at once, %lld steps of the optimizer\n", run->model_config.model_type,
                  dtype_name(run->model.dtype), (long long)model_config_size(&run->model_config), (long long)parameters_size(run->adapter->parameters),
                  (long long)budget->capacity.rows, (long long)run->steps);
-    weight_lines(out, needs);
+    weight_lines(out, run, needs);
     line(out, "parameters", needs->parameters / 4, "");
     line(out, "gradients", needs->parameters / 4, "");
     line(out, "moments", needs->parameters / 2, "");
@@ -140,7 +142,7 @@ static enum status report_inference(struct run *run, const struct plan_command_o
     else
         output_print(out, "%lld prompts of %lld tokens, %lld new ones each\n", (long long)o->prompts, (long long)o->prompt_tokens,
                      (long long)o->max_new_tokens);
-    weight_lines(out, &needs);
+    weight_lines(out, run, &needs);
     line(out, "parameters", needs.parameters, "");
     line(out, "plans and results", needs.host, "");
     line(out, "keys and values", needs.cache, "of the past");

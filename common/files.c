@@ -96,6 +96,18 @@ void map_forget(const void *bytes, size_t size)
         madvise((void *)begin, end - begin, MADV_DONTNEED); /* a wish: if it is not heard, only memory is lost */
 }
 
+enum status map_reserve(struct map *map, const char *path, size_t size, struct error *err)
+{
+    *map = (struct map){ 0 };
+    void *bytes = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bytes == MAP_FAILED)
+        return fail_with(err, NO_MEMORY, "%s: no address space for %zu bytes", "allow the process more (ulimit -v)", path, size);
+    map->bytes = bytes;
+    map->size = size;
+    snprintf(map->path, sizeof map->path, "%s", path);
+    return OK;
+}
+
 void map_close(struct map *map)
 {
     if (map->bytes)

@@ -20,6 +20,8 @@ struct map {
 };
 /* Maps a regular file read-only. Errors: BAD_FILE (missing, a folder, unreadable), with the path. */
 enum status map_open(struct map *map, const char *path, struct error *err) MUST_USE;
+/* Address space for so many bytes of a file that is not there, named for messages. Nothing of it can be read. Errors: NO_MEMORY. */
+enum status map_reserve(struct map *map, const char *path, size_t size, struct error *err) MUST_USE;
 void map_close(struct map *map); /* safe on a zeroed or closed map */
 /* Bytes of a mapping that will not be read soon leave this process's memory (they stay in the system's cache, and reading brings them back). */
 void map_forget(const void *bytes, size_t size);

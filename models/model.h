@@ -105,6 +105,7 @@ struct model {
     struct tensor **tensor; /* every weight, .name as in the live Hugging Face model ("model.layers.0.mlp.up_proj.weight") */
     int tensors;
     struct safetensors_set files;
+    bool foreseen;                        /* the files are not there */
     struct source *source;                /* of each tensor: where it lies in the files */
     size_t mapped_bytes, converted_bytes; /* used in place, and copied because of dtype or alignment */
     struct device *device;
@@ -117,6 +118,11 @@ enum status model_dtype(const char *setting, const struct model_config *config, 
 
 /* The weights of a model's folder: model.safetensors or its shards, else pytorch_model.bin or its shards. To be closed with safetensors_set_close(). */
 enum status model_files_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err) MUST_USE;
+bool model_files_exist(struct arena *arena, const char *folder);
+
+/* What the files of a described model would be, had its folder any: their table, without memory behind it. Errors: BAD_MODEL for a dtype of config.json that
+ * no file of a model has, NO_MEMORY. */
+enum status model_files_foresee(struct safetensors_set *set, struct arena *arena, const struct model *model, struct error *err) MUST_USE;
 
 /* Tensors with shapes and names but without data: enough to record and plan. */
 enum status model_describe(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;
@@ -124,6 +130,8 @@ enum status model_describe(struct model *model, struct arena *arena, const struc
  * keeps in a narrower dtype than computation keeps it in memory. Missing, unexpected and misshapen tensors are BAD_MODEL, by name. A stored lm_head of a tied
  * model must equal the embedding. On failure there is nothing to release. */
 enum status model_locate(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;
+/* The same for a folder that may lack its weights: then they are foreseen, and model_fill() is not to be called. */
+enum status model_foresee(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;
 /* Gives a located model its data: maps what is used in place, converts the rest. */
 enum status model_fill(struct model *model, struct arena *arena, struct device *device, struct error *err) MUST_USE;
 /* Both. */

@@ -214,16 +214,26 @@ static void fill_positions(struct model *model, struct arena *arena, struct devi
     tensor_upload(device, t, values);
 }
 
+static const struct container containers[] = { { "model.safetensors", safetensors_open }, { "pytorch_model.bin", torch_pickle_open } };
+
+bool model_files_exist(struct arena *arena, const char *folder)
+{
+    for (size_t i = 0; i < COUNT(containers); i++) {
+        const char *single = path_join(arena, folder, containers[i].name);
+        if (file_exists(single) || file_exists(arena_print(arena, "%s.index.json", single)))
+            return true;
+    }
+    return false;
+}
+
 enum status model_files_open(struct safetensors_set *set, struct arena *arena, const char *folder, struct error *err)
 {
-    static const struct container containers[] = { { "model.safetensors", safetensors_open }, { "pytorch_model.bin", torch_pickle_open } };
     return safetensors_set_open_first(set, arena, folder, containers, COUNT(containers), err);
 }
 
-/* Opens the files, finds every tensor in them and counts bytes. */
+/* Finds every tensor in the files and counts bytes. */
 static enum status resolve(struct model *model, struct arena *arena, struct error *err)
 {
-    TRY(model_files_open(&model->files, arena, model->config.folder, err));
     model->source = NEW_ARRAY(arena, model->tensors, struct source);
     TRY(find_sources(model, model->source, err));
     TRY(refuse_unexpected(model, arena, model->source, err));
@@ -289,7 +299,23 @@ static void convert_transposed(struct device *device, void *to, const struct sou
 enum status model_locate(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err)
 {
     TRY(model_describe(model, arena, config, dtype, err));
-    enum status status = resolve(model, arena, err);
+    enum status status = model_files_open(&model->files, arena, config->folder, err);
+    if (status == OK)
+        status = resolve(model, arena, err);
+    if (status != OK)
+        model_release(model);
+    return status;
+}
+
+enum status model_foresee(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err)
+{
+    if (model_files_exist(arena, config->folder))
+        return model_locate(model, arena, config, dtype, err);
+    TRY(model_describe(model, arena, config, dtype, err));
+    model->foreseen = true;
+    enum status status = model_files_foresee(&model->files, arena, model, err);
+    if (status == OK)
+        status = resolve(model, arena, err);
     if (status != OK)
         model_release(model);
     return status;
@@ -297,6 +323,7 @@ enum status model_locate(struct model *model, struct arena *arena, const struct 
 
 enum status model_fill(struct model *model, struct arena *arena, struct device *device, struct error *err)
 {
+    CHECK(!model->foreseen);
     TRY(device_allocate(device, "weights in the dtype of computation", model->converted_bytes, &model->converted, err));
     model->device = device;
     fill_positions(model, arena, device);

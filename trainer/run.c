@@ -55,12 +55,12 @@ static void count_steps(struct run *run)
 }
 
 /* Model and adapter without their data. */
-static enum status locate(struct run *run, bool training, struct error *err)
+static enum status locate(struct run *run, bool training, bool weights, struct error *err)
 {
     enum dtype dtype;
     if (model_dtype(run->config.model.dtype, &run->model_config, run->device, &dtype, err) != OK)
         return place_failure(err, arena_print(run->arena, "%s: model.dtype", run->config.path));
-    TRY(model_locate(&run->model, run->arena, &run->model_config, dtype, err));
+    TRY((weights ? model_locate : model_foresee)(&run->model, run->arena, &run->model_config, dtype, err));
     const struct yaml *section;
     TRY(added_tokens_section(run, &section, err));
     TRY((training ? adapter_new : adapter_new_for_use)(&run->adapter, run->arena, section, run->config.folder, &run->model, err));
@@ -122,7 +122,7 @@ enum status run_open(struct run *run, struct arena *arena, struct device *device
     TRY(run_open_data(run, err));
     TRY(run_gate(run, err));
     count_steps(run);
-    TRY(locate(run, true, err));
+    TRY(locate(run, true, weights, err));
     TRY(check_lengths(run, &run->train, err));
     TRY(check_lengths(run, &run->eval, err));
     stand_behind_virtual_tokens(run);
@@ -144,7 +144,7 @@ enum status run_open_inference(struct run *run, struct arena *arena, struct devi
         TRY(added_tokens_open(run, err));
     if (records)
         TRY(dataset_read(&run->eval, arena, data->eval, data->evals, data, run->tokenizer, end_of_sequence(run), run->model_config.vocab, err));
-    return locate(run, false, err);
+    return locate(run, false, false, err);
 }
 
 void run_close(struct run *run)

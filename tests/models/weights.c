@@ -358,6 +358,33 @@ static void sites_and_tensors_have_their_live_names(void **state)
     device_close(&device);
 }
 
+/* A folder that has only its config.json is planned as it will be once its weights are there. */
+static void weights_that_are_not_there_are_counted_as_those_that_are(void **state)
+{
+    static const enum dtype dtypes[] = { F32, BF16 };
+    struct scratch *s = *state;
+    for (size_t i = 0; i < COUNT(dtypes); i++) {
+        struct model_config config;
+        struct model there, foreseen;
+        tiny_model_make(s->arena, s->folder, &(struct tiny_model){ .dtype = "BF16", .members = "\"torch_dtype\": \"bfloat16\"" });
+        assert_fine(s, model_config_read(&config, s->arena, s->folder, &s->err));
+        assert_fine(s, model_foresee(&there, s->arena, &config, dtypes[i], &s->err));
+        assert_false(there.foreseen);
+        assert_int_equal(remove(scratch_path(s, "model.safetensors")), 0);
+        assert_fine(s, model_foresee(&foreseen, s->arena, &config, dtypes[i], &s->err));
+        assert_true(foreseen.foreseen);
+        assert_int_equal(foreseen.mapped_bytes, there.mapped_bytes);
+        assert_int_equal(foreseen.converted_bytes, there.converted_bytes);
+        for (int t = 0; t < there.tensors; t++) {
+            assert_string_equal(foreseen.tensor[t]->name, there.tensor[t]->name);
+            assert_int_equal(foreseen.tensor[t]->dtype, there.tensor[t]->dtype);
+            assert_int_equal(foreseen.tensor[t]->data == NULL, there.tensor[t]->data == NULL);
+        }
+        model_release(&there), model_release(&foreseen);
+        assert_failed(s, model_locate(&there, s->arena, &config, dtypes[i], &s->err), BAD_FILE, "holds no weights");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +394,7 @@ int main(void)
         SCRATCH_TEST(a_tied_head_may_be_stored_if_it_is_the_embedding),
         SCRATCH_TEST(a_damaged_file_is_refused_by_tensor_name),
         SCRATCH_TEST(a_folder_without_weights_is_refused),
+        SCRATCH_TEST(weights_that_are_not_there_are_counted_as_those_that_are),
         SCRATCH_TEST(the_hash_follows_every_value),
         SCRATCH_TEST(sites_and_tensors_have_their_live_names),
     };
