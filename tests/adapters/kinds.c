@@ -245,7 +245,8 @@ static void in_every_family_a_packed_batch_is_the_sum_of_its_sequences(void **st
             continue;
         record_model(s, &model, &device, name[i], F32);
         for (size_t k = 0; k < COUNT(sorts); k++)
-            check_packing(s, &model, &device, sorts[k], 5e-5);
+            if (fits(&model, sorts[k]))
+                check_packing(s, &model, &device, sorts[k], 5e-5);
         for (int f = 0; family_names()[f]; f++)
             seen[f] |= strcmp(family_names()[f], model.config.model_type) == 0;
         model_release(&model);
