@@ -77,6 +77,11 @@ class Place:
         _, said = process.communicate(timeout=STUCK_SECONDS)
         return process.returncode, said.decode(errors="replace")
 
+    def has_ended(self):
+        """Whether the run says it has: a kill behind that leaves nothing to go on with."""
+        manifest = os.path.join(self.folder, "out", "manifest.json")
+        return os.path.exists(manifest) and json.loads(self.read("out/manifest.json"))["outcome"] in ("finished", "stopped early")
+
     def left(self):
         """What must be the same: files of adapters, the hash of the parameters, lines of metrics.jsonl, names of checkpoints."""
         found = {}
@@ -127,7 +132,7 @@ class Runner:
         return left, seconds, writing
 
     def kill(self, place, seconds, writing):
-        """Starts the run and kills it. What it said; None if it came to its end first."""
+        """Starts the run and kills it. What it said; None if it came to its end before."""
         threads = ("--threads", str(self.random.randint(1, 3)))
         if self.random.random() < 0.5:
             process = place.begin(*threads, FAIL=f"writing:{self.random.randint(1, writing)}", KILL="1")
@@ -139,9 +144,10 @@ class Runner:
         if code not in (0, -signal.SIGKILL):
             raise AssertionError(f"ended with {code} before it was killed: {said}")
         self.count(said)
+        ended = code == 0 or place.has_ended()
         self.kills += code != 0
-        self.too_late += code == 0
-        return said if code != 0 else None
+        self.too_late += ended
+        return None if ended else said
 
     def count(self, said):
         self.went_on += "graft: goes on from" in said
@@ -181,6 +187,7 @@ def main():
             if wrong:
                 print(f"FAIL  {name}: {wrong}")
                 failures += 1
+            print(f"{runner.kills} kills so far", flush=True)
     print(f"{runner.kills} kills; {runner.went_on} times a run went on from a checkpoint, {runner.began_again} times it began again, {runner.too_late} kills came too late")
     if not failures:
         shutil.rmtree(work)
