@@ -78,6 +78,28 @@ static void set_values(struct saves *saves, const float *values)
     tensor_upload(saves->run->device, saves->run->adapter->parameters->value, values);
 }
 
+/* Takes the oldest out of what is kept; 0: no more are kept than the limit says. */
+static int64_t take_over_limit(const struct saves *saves, struct kept *kept)
+{
+    const int64_t limit = saves->run->config.training.save_total_limit;
+    if (!limit || kept->count <= limit)
+        return 0;
+    const int64_t oldest = kept->step[0];
+    memmove(kept->step, kept->step + 1, (size_t)--kept->count * sizeof *kept->step);
+    return oldest;
+}
+
+/* More than one may be over the limit: a run can be killed between a save and this. */
+static enum status remove_over_limit(struct saves *saves, struct error *err)
+{
+    const char *folder = saves->run->config.training.output_dir;
+    for (int64_t step; (step = take_over_limit(saves, &saves->adapters));)
+        TRY(remove_adapter(saves, folder_adapter(saves->arena, folder, step), err));
+    for (int64_t step; (step = take_over_limit(saves, &saves->checkpoints));)
+        TRY(file_remove(folder_checkpoint(saves->arena, folder, step), err));
+    return OK;
+}
+
 /* The best so far, in memory and in its folder. */
 static enum status bring_back_best(struct saves *saves, const struct checkpoint *from, struct error *err)
 {
@@ -90,33 +112,26 @@ static enum status bring_back_best(struct saves *saves, const struct checkpoint 
     return save(saves, folder, err);
 }
 
+static enum status cut_metrics(const char *path, int64_t bytes, struct error *err)
+{
+    return bytes ? file_cut(path, bytes, err) : file_remove(path, err);
+}
+
 enum status saves_go_on(struct saves *saves, struct run *run, const struct identity *identity, const struct checkpoint *from, struct arena *arena,
                         struct error *err)
 {
     struct parameters *parameters = run->adapter->parameters;
     TRY(begin(saves, run, identity, arena, err));
     TRY(forget_behind(saves, from->position.step, err));
+    TRY(remove_over_limit(saves, err));
     TRY(file_remove(in_folder(saves, "manifest.json"), err));
-    if (from->position.metrics_bytes)
-        TRY(file_cut(in_folder(saves, "metrics.jsonl"), from->position.metrics_bytes, err));
+    TRY(cut_metrics(in_folder(saves, "metrics.jsonl"), from->position.metrics_bytes, err));
     TRY(write_config(saves, err));
     TRY(bring_back_best(saves, from, err));
     set_values(saves, from->value);
     tensor_upload(run->device, parameters->first, from->first);
     tensor_upload(run->device, parameters->second, from->second);
     return OK;
-}
-
-/* Adds a step to those kept; *oldest: the one that is over the limit now, 0 if none is. */
-static int64_t keep(struct saves *saves, struct kept *kept, int64_t step)
-{
-    const int64_t limit = saves->run->config.training.save_total_limit;
-    kept_add(kept, saves->arena, step);
-    if (!limit || kept->count <= limit)
-        return 0;
-    const int64_t oldest = kept->step[0];
-    memmove(kept->step, kept->step + 1, (size_t)--kept->count * sizeof *kept->step);
-    return oldest;
 }
 
 static bool is_newest(const struct kept *kept, int64_t step)
@@ -130,8 +145,8 @@ enum status saves_step(struct saves *saves, int64_t step, struct error *err)
     if (is_newest(&saves->adapters, step))
         return OK;
     TRY(save(saves, folder_adapter(saves->arena, folder, step), err));
-    const int64_t oldest = keep(saves, &saves->adapters, step);
-    return oldest ? remove_adapter(saves, folder_adapter(saves->arena, folder, oldest), err) : OK;
+    kept_add(&saves->adapters, saves->arena, step);
+    return remove_over_limit(saves, err);
 }
 
 enum status saves_checkpoint(struct saves *saves, struct position position, struct error *err)
@@ -143,8 +158,8 @@ enum status saves_checkpoint(struct saves *saves, struct position position, stru
     TRY(file_sync(in_folder(saves, "metrics.jsonl"), &position.metrics_bytes, err));
     TRY(checkpoint_write(folder_checkpoint(saves->arena, folder, position.step), saves->arena, &position, saves->identity, &saves->config,
                          saves->run->adapter->parameters, saves->best, err));
-    const int64_t oldest = keep(saves, &saves->checkpoints, position.step);
-    return oldest ? file_remove(folder_checkpoint(saves->arena, folder, oldest), err) : OK;
+    kept_add(&saves->checkpoints, saves->arena, position.step);
+    return remove_over_limit(saves, err);
 }
 
 enum status saves_best(struct saves *saves, struct error *err)
