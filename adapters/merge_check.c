@@ -61,7 +61,7 @@ static struct tensor *looked_up(const struct checked *c, struct pass *p)
 {
     const struct seams *seams = p->seams[0];
     struct tensor *table = seams->weight ? seams->weight(seams->self, p, c->model->embed) : c->model->embed;
-    struct tensor *h = embed(p->g, p->ids, table, NULL, NULL, 1, F32);
+    struct tensor *h = embed(p->g, p->ids, table, NULL, NULL, c->model->embed_scale, F32);
     return seams->embed ? seams->embed(seams->self, p, h) : h;
 }
 
@@ -151,8 +151,8 @@ static enum status check_layer(struct checked *c, struct error *err)
     return compare(c, c->site->module, merged, SAMPLES * c->site->out, err);
 }
 
-/* Rows of a tensor, folded and frozen: of the adapter's own the caller knows. */
-static enum status check_rows(struct checked *c, int64_t first, int64_t rows, struct error *err)
+/* Rows of a tensor, folded and frozen, each times scale: of the adapter's own the caller knows. */
+static enum status check_rows(struct checked *c, int64_t first, int64_t rows, float scale, struct error *err)
 {
     const int64_t values = rows * c->w->cols;
     float *folded = NEW_ARRAY(c->arena, values, float);
@@ -161,8 +161,10 @@ static enum status check_rows(struct checked *c, int64_t first, int64_t rows, st
     c->frozen = NEW_ARRAY(c->arena, values, float);
     widen(c->frozen, stored + (size_t)(first * c->w->cols) * dtype_bytes(c->w->dtype), c->w->dtype, values);
     fold_rows(c, c->w, c->name, first, rows, folded);
-    for (int64_t i = 0; i < values; i++)
-        merged[i] = (double)folded[i];
+    for (int64_t i = 0; i < values; i++) {
+        merged[i] = (double)(folded[i] * scale);
+        c->frozen[i] *= scale;
+    }
     return compare(c, c->name, merged, values, err);
 }
 
@@ -174,7 +176,7 @@ static enum status check_lookups(struct checked *c, int64_t first, int64_t rows,
     struct tensor *h = graph_keep(g, looked_up(c, &p));
     TRY(run_graph(c, g, err));
     c->adapted = kept(c, h);
-    return check_rows(c, first, rows, err);
+    return check_rows(c, first, rows, c->model->embed_scale, err);
 }
 
 /* A tensor that an adapter replaces at most: its copy is there without anything being computed. */
@@ -183,7 +185,7 @@ static enum status check_copy(struct checked *c, struct error *err)
     const struct seams *seams = &c->adapter->seams;
     struct pass p = { .g = graph_new(c->arena, (int64_t[EXTENTS]){ 0 }, false), .model = c->model, .seams = &seams, .adapters = 1 };
     c->adapted = kept(c, seams->weight ? seams->weight(seams->self, &p, c->w) : c->w);
-    return check_rows(c, 0, c->w->rows, err);
+    return check_rows(c, 0, c->w->rows, 1, err);
 }
 
 static bool is_folded(const struct checked *c)
