@@ -1,18 +1,24 @@
 /* Which device, how many threads, and memory with a message when there is none. */
 #include "autograd/device.h"
 #include "autograd/cpu/device_cpu.h"
+#include "autograd/cuda/device_cuda.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
-static const struct {
-    const char *spec;
-    enum device_kind kind;
-    const struct device_row *row;
-} specs[] = {
-    { "auto", CPU, &device_cpu },
-    { "cpu", CPU, &device_cpu },
-};
+#if defined(GRAFT_CUDA)
+#define CUDA_ROW &device_cuda
+#else
+#define CUDA_ROW NULL
+#endif
+
+static const struct device_row *const rows[DEVICES] = { [CPU] = &device_cpu, [CUDA] = CUDA_ROW };
+
+bool device_has_cuda(void)
+{
+    return rows[CUDA] != NULL;
+}
 
 /* The mask of a machine with more than CPU_SETSIZE processors does not fit: then as many as fit are used. */
 static int usable_cores(void)
@@ -22,20 +28,46 @@ static int usable_cores(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : CPU_SETSIZE;
 }
 
+static enum status open_kind(struct device *device, enum device_kind kind)
+{
+    device->kind = kind;
+    device->row = rows[kind];
+    enum status status = device->row->open(device, 0);
+    if (status != OK)
+        device->row = NULL;
+    return status;
+}
+
+/* A GPU if there is one; else the CPU, with why it is not one. */
+static enum status open_best(struct device *device)
+{
+    struct error *err = device->err, why = { 0 };
+    device->err = &why;
+    enum status status = rows[CUDA] ? open_kind(device, CUDA) : NO_DEVICE;
+    device->err = err;
+    if (status == OK)
+        return OK;
+    TRY(open_kind(device, CPU));
+    if (rows[CUDA])
+        snprintf(device->aside, sizeof device->aside, " (%.100s)", why.what);
+    return OK;
+}
+
 enum status device_open(struct device *device, const char *spec, int threads, struct error *err)
 {
     *device = (struct device){ .err = err };
     if (threads < 0)
         return fail_with(err, BAD_OPTION, "%d threads", "give a number of threads from 1 on, or 0 for all cores", threads);
     device->threads = threads ? threads : usable_cores();
-    for (size_t i = 0; i < COUNT(specs); i++) {
-        if (strcmp(spec, specs[i].spec) != 0)
-            continue;
-        device->kind = specs[i].kind;
-        device->row = specs[i].row;
-        return device->row->open(device, 0);
-    }
-    return fail_with(err, BAD_OPTION, "unknown device '%s'", "use auto or cpu", spec);
+    if (strcmp(spec, "cpu") == 0)
+        return open_kind(device, CPU);
+    if (strcmp(spec, "cuda") == 0 && rows[CUDA])
+        return open_kind(device, CUDA);
+    if (strcmp(spec, "cuda") == 0)
+        return fail_with(err, NO_DEVICE, "device cuda: this build has no GPU support", "build with CUDA (GRAFT_CUDA=ON), or use --device cpu");
+    if (strcmp(spec, "auto") == 0)
+        return open_best(device);
+    return fail_with(err, BAD_OPTION, "unknown device '%s'", "use auto, cpu or cuda", spec);
 }
 
 void device_close(struct device *device)

@@ -6,7 +6,7 @@
 #include "common/arena.h"
 #include "common/status.h"
 
-enum device_kind { CPU, DEVICES };
+enum device_kind { CPU, CUDA, DEVICES };
 
 struct device {
     enum device_kind kind;
@@ -14,7 +14,9 @@ struct device {
     int threads;
     struct error *err; /* where kernels report: fail_with(device->err, ...) */
     char name[128];
+    char aside[128];         /* of a CPU taken in place of a GPU: why, as " (...)", to stand behind the name; else empty */
     struct gemm_state *gemm; /* CPU: what products keep between calls (autograd/cpu/gemm.h) */
+    struct cuda_state *cuda; /* CUDA: stream, staging and library (autograd/cuda/state.cuh) */
 };
 
 struct device_row {
@@ -28,10 +30,12 @@ struct device_row {
     void (*upload)(struct device *device, void *to, const void *from, size_t bytes);
     void (*download)(struct device *device, void *to, const void *from, size_t bytes);
     void (*fill)(struct device *device, void *to, int byte, size_t bytes);
-    enum status (*synchronize)(struct device *device);
+    enum status (*synchronize)(struct device *device); /* everything asked for so far is done; errors are those of the kernels in between */
 };
 
-/* spec: "auto", "cpu". threads 0: the cores this process may use. Errors: BAD_OPTION, NO_DEVICE. */
+/* spec: "auto" (a GPU if this build and machine have one, else the CPU), "cpu", "cuda". threads 0: the cores this process may use. Errors: BAD_OPTION,
+ * NO_DEVICE.
+ */
 enum status device_open(struct device *device, const char *spec, int threads, struct error *err) MUST_USE;
 void device_close(struct device *device);
 /* Zeroed, 64-byte aligned (huge pages where they help). Errors: NO_MEMORY naming `what` and the bytes. */
@@ -45,6 +49,8 @@ void tensor_download(struct device *device, const struct tensor *t, void *to);
 /* The live values for reading: where they lie on a device whose memory is the host's, else a copy in the arena. */
 const void *tensor_values(struct device *device, struct arena *arena, const struct tensor *t);
 
+/* Whether this build can use GPUs at all. */
+bool device_has_cuda(void);
 /* Whether this CPU multiplies bf16 in hardware (AVX512-BF16 or AMX). */
 bool cpu_has_bf16(void);
 

@@ -12,6 +12,14 @@
 
 typedef enum status kernel(struct device *device, const struct node *n);
 
+/* The second column of a row: the kernel x_cuda in a build with CUDA, nothing in one without. */
+#if defined(GRAFT_CUDA)
+#include "autograd/cuda/kernels.h"
+#define ON_CUDA(name) name##_cuda
+#else
+#define ON_CUDA(name) NULL
+#endif
+
 #define IN(i)  (1u << (i))
 #define OUT(i) (1u << (MAX_IN + (i)))
 enum { NONE = -1 };

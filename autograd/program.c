@@ -46,7 +46,7 @@ enum status program_run_watched(struct program *p, struct device *device, progra
         if (watch)
             watch(self, p, i);
     }
-    return OK;
+    return device->row->synchronize(device); /* what kernels found wrong belongs to this run */
 }
 
 enum status program_run(struct program *p, struct device *device)

@@ -5,11 +5,13 @@
 #include "trainer/measure.h"
 #include "trainer/memory.h"
 
+#include <string.h>
+
 struct doctor_options {
     struct common_options common;
 };
 
-static enum status examine(struct device *device, struct output *out, struct error *err)
+static enum status examine(struct device *device, const char *gpu, struct output *out, struct error *err)
 {
     double f32, bf16, copy, read;
     char text[32], library[64];
@@ -31,7 +33,7 @@ static enum status examine(struct device *device, struct output *out, struct err
     output_print(out, "read           %.1f GB/s, all threads together\n", read);
     gemm_library(library);
     output_print(out, "products       %s\n", library);
-    output_print(out, "GPU            this build has no GPU support\n");
+    output_print(out, "GPU            %s\n", gpu);
     return OK;
 }
 
@@ -41,9 +43,15 @@ static enum status run_doctor(struct cli *cli, const void *options)
     struct device device = { 0 };
     struct output out = { 0 };
     TRY(device_open(&device, o->common.device, (int)o->common.threads, cli->err));
+    const char *gpu = device_has_cuda() ? arena_print(cli->arena, "none is used%s", device.aside) : "this build has no GPU support";
+    if (device.kind != CPU) { /* the figures are those of the processors all the same */
+        gpu = arena_text(cli->arena, device.name, strlen(device.name));
+        device_close(&device);
+        TRY(device_open(&device, "cpu", (int)o->common.threads, cli->err));
+    }
     enum status status = output_open(&out, cli->arena, NULL, true, cli->err);
     if (status == OK)
-        status = examine(&device, &out, cli->err);
+        status = examine(&device, gpu, &out, cli->err);
     if (status == OK)
         status = output_commit(&out);
     else

@@ -41,7 +41,8 @@ enum status opened_model(struct opened *opened, struct arena *arena, const struc
         TRY(adapters_check(opened->adapter, opened->adapters, err));
     opened->session = session_new(arena, &opened->device, &opened->model, opened->adapter, opened->adapters);
     if (!common->quiet)
-        fprintf(stderr, "graft: %s on %s, %d threads, %s\n", opened->config.model_type, opened->device.name, opened->device.threads, dtype_name(dtype));
+        fprintf(stderr, "graft: %s on %s%s, %d threads, %s\n", opened->config.model_type, opened->device.name, opened->device.aside, opened->device.threads,
+                dtype_name(dtype));
     return OK;
 }
 

@@ -5,7 +5,8 @@
 #include <string.h>
 
 static const struct option common_rows[] = {
-    { "device", OPTION_TEXT, offsetof(struct common_options, device), "auto|cpu", "auto", 0, 0, "where to compute; today both mean the CPU" },
+    { "device", OPTION_TEXT, offsetof(struct common_options, device), "auto|cpu|cuda", "auto", 0, 0,
+      "where to compute; auto is a GPU if build and machine have one" },
     { "threads", OPTION_INT, offsetof(struct common_options, threads), "N", "0", 0, 4096, "CPU threads; 0: the cores this process may use" },
     { "quiet", OPTION_FLAG, offsetof(struct common_options, quiet), NULL, NULL, 0, 0, "no progress on stderr" },
     { "help", OPTION_FLAG, offsetof(struct common_options, help), NULL, NULL, 0, 0, "this text" },

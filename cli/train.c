@@ -35,7 +35,8 @@ static void say_start(const struct run *run, bool quiet)
 {
     if (quiet)
         return;
-    fprintf(stderr, "graft: %s on %s, %d threads, %s\n", run->model_config.model_type, run->device->name, run->device->threads, dtype_name(run->model.dtype));
+    fprintf(stderr, "graft: %s on %s%s, %d threads, %s\n", run->model_config.model_type, run->device->name, run->device->aside, run->device->threads,
+            dtype_name(run->model.dtype));
     fprintf(stderr, "graft: %s, %lld trained values; %lld sequences, %lld tokens, %lld of them trained; %lld steps\n", run->adapter->kind->peft_type,
             (long long)parameters_size(run->adapter->parameters), (long long)run->train.count, (long long)run->train.tokens, (long long)run->train.trained,
             (long long)run->steps);
@@ -111,6 +112,8 @@ static enum status run_train(struct cli *cli, const void *options)
     enum status status = resume_find(&sitting->resume, cli->arena, &config, o->resume, o->force, cli->err);
     if (status == OK)
         status = device_open(&device, o->common.device, (int)o->common.threads, cli->err);
+    if (status == OK && o->profile && device.kind != CPU)
+        status = fail_with(cli->err, BAD_OPTION, "--profile: steps are timed on CPUs only", "use --device cpu, or leave --profile out");
     if (status == OK)
         status = train_on(cli, o, &device, &run, sitting);
     resume_close(&sitting->resume);

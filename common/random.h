@@ -8,8 +8,14 @@
 
 #include <stdint.h>
 
+#if defined(__CUDACC__)
+#define ON_EVERY_DEVICE __host__ __device__
+#else
+#define ON_EVERY_DEVICE
+#endif
+
 /* Ten Philox rounds; all four words of out depend on every bit of counter and key. Inline: kernels call it per element group. */
-static inline void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+ON_EVERY_DEVICE static inline void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
     for (int round = 0; round < 10; round++) {

@@ -61,7 +61,7 @@ int status_exit_code(enum status code);
 
 /* A claim whose failure is a bug in graft: prints file, line and claim, and aborts. On in all builds. */
 #define CHECK(claim) ((claim) ? (void)0 : check_failed(#claim, __FILE__, __LINE__))
-_Noreturn void check_failed(const char *claim, const char *file, int line);
+void check_failed(const char *claim, const char *file, int line) __attribute__((noreturn));
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -169,8 +169,12 @@ enum status model_describe(struct model *model, struct arena *arena, const struc
 
 enum status model_dtype(const char *setting, const struct model_config *config, const struct device *device, enum dtype *dtype, struct error *err)
 {
-    (void)config, (void)device; /* a CPU computes every model in either; bf16 is widened where the hardware lacks it */
-    if (text_equal(setting, "auto") || text_equal(setting, "float32")) {
+    (void)config; /* a CPU computes every model in either; bf16 is widened where the hardware lacks it */
+    if (text_equal(setting, "auto")) {
+        *dtype = device->kind == CUDA ? BF16 : F32;
+        return OK;
+    }
+    if (text_equal(setting, "float32")) {
         *dtype = F32;
         return OK;
     }

@@ -321,9 +321,24 @@ enum status model_foresee(struct model *model, struct arena *arena, const struct
     return status;
 }
 
+/* A device that does not see the host's memory takes all weights, also those that could be read in the mapping. */
+static void leave_mapping(struct model *model)
+{
+    for (int i = 0; i < model->tensors; i++) {
+        size_t bytes = tensor_bytes(model->tensor[i]);
+        if (!model->source[i].in_place)
+            continue;
+        model->source[i].in_place = false;
+        model->converted_bytes += aligned(bytes);
+        model->mapped_bytes -= bytes;
+    }
+}
+
 enum status model_fill(struct model *model, struct arena *arena, struct device *device, struct error *err)
 {
     CHECK(!model->foreseen);
+    if (!device->row->host)
+        leave_mapping(model);
     TRY(device_allocate(device, "weights in the dtype of computation", model->converted_bytes, &model->converted, err));
     model->device = device;
     fill_positions(model, arena, device);

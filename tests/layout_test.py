@@ -31,7 +31,8 @@ FOREIGN = {
     "oneapi/": "autograd/cpu/gemm.c",
     "cublasLt.h": "autograd/cuda/gemm.cu",
     "cudnn.h": "autograd/cuda/attention_cudnn.c",
-    "cuda_runtime.h": "autograd/",
+    "cuda_runtime.h": ("autograd/", "tests/cuda_on_host/"),
+    "sanitizer/": "tests/cuda_on_host/fibers.cpp",
     "omp.h": "autograd/",
     "pcre2.h": ("common/pattern.c", "tokenizer/pretokenize.c"),
     "utf8proc.h": ("tokenizer/normalize.c", "tokenizer/jinja_unicode.c"),
@@ -184,6 +185,14 @@ def every_row_has_a_test(tree):
                 yield name, line_of(tree.code[name], row.start()), f"{what} '{row.group(1)}' is named by no test"
 
 
+def every_kernel_has_a_twin(tree):
+    for name in tree.product:
+        if name.startswith("autograd/ops/") and name.endswith(".c"):
+            for found in re.finditer(r"^\s*\.(forward|backward) = \{([^{}]*)\}", tree.code[name], re.M):
+                if "[CUDA] = ON_CUDA(" not in found.group(2):
+                    yield name, line_of(tree.code[name], found.start(1)), f".{found.group(1)} has no kernel for GPUs: [CUDA] = ON_CUDA(...)"
+
+
 def only_the_command_line_leaves(tree):
     for name in tree.product:
         if name.startswith("cli/") or name == "common/status.c":
@@ -200,7 +209,7 @@ def is_writable(declaration):
         return not pointer_to_function.group(1)
     if "*" in declarator:
         return not re.match(r"\s*const\b", declarator.rsplit("*", 1)[1])
-    return not re.search(r"\bconst\b", declarator)
+    return not re.search(r"\bconst(expr)?\b", declarator)
 
 
 def statements(code):
@@ -265,8 +274,8 @@ def no_machine_is_named(tree):
             yield name, line_of(text, found.start()), f"path of one machine: '{text[found.start():found.start() + 30].split()[0]}'"
 
 
-RULES = (floors_hold, foreign_headers_stay_in_one_file, files_and_functions_are_short, every_row_has_a_test, only_the_command_line_leaves,
-         nothing_global_is_writable, files_open_with_a_comment, nothing_is_left_unfinished, no_machine_is_named)
+RULES = (floors_hold, foreign_headers_stay_in_one_file, files_and_functions_are_short, every_row_has_a_test, every_kernel_has_a_twin,
+         only_the_command_line_leaves, nothing_global_is_writable, files_open_with_a_comment, nothing_is_left_unfinished, no_machine_is_named)
 
 # Self-test: (rule, files that break it, the place it must name). CLEAN must pass all rules, also together with each case's other files.
 NOTE = "/* A file. */\n"
@@ -297,6 +306,8 @@ CASES = (
     (every_row_has_a_test, {"adapters/lora.c": NOTE + "const struct adapter_kind adapter_lora = { 0 };\n"}, "adapters/lora.c:2"),
     (every_row_has_a_test, {"datasets/dolly.c": NOTE + "const struct dataset_format format_dolly = { 0 };\n"}, "datasets/dolly.c:2"),
     (every_row_has_a_test, {"datasets/dolly.c": NOTE}, "datasets/dolly.c:1"),
+    (every_kernel_has_a_twin, {"autograd/ops/mul.c": NOTE + "const struct op op_mul = {\n    .forward = { [CPU] = f },\n};\n", "tests/ops/mul.c": NOTE + "/* mul */\n"},
+     "autograd/ops/mul.c:3"),
     (only_the_command_line_leaves, {"common/b.c": NOTE + "int f(void)\n{\n    exit(1);\n}\n"}, "common/b.c:4"),
     (nothing_global_is_writable, {"common/b.c": NOTE + "static int count;\n"}, "common/b.c:2"),
     (nothing_global_is_writable, {"common/b.c": NOTE + "int count = 3;\n"}, "common/b.c:2"),

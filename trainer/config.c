@@ -7,7 +7,11 @@
 #define AT(field) offsetof(struct model_settings, field)
 static const struct setting model_rows[] = {
     { .name = "path", .type = SETTING_PATH, .offset = AT(path), .fallback = "!", .help = "Hugging Face model folder" },
-    { .name = "dtype", .type = SETTING_TEXT, .offset = AT(dtype), .fallback = "auto", .help = "auto, float32, bfloat16 or float16; auto is float32 on a CPU" },
+    { .name = "dtype",
+      .type = SETTING_TEXT,
+      .offset = AT(dtype),
+      .fallback = "auto",
+      .help = "auto, float32, bfloat16 or float16; auto is float32 on a CPU, bfloat16 on a GPU" },
 };
 #undef AT
 

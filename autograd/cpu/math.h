@@ -9,7 +9,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__CUDACC__)
+#define INLINE static inline __host__ __device__ __attribute__((always_inline))
+#else
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 /* A function and its derivative at one point; what a loop does not use costs nothing. */
 struct curve {

@@ -79,8 +79,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_activation = {
     .name = "activation",
     .reads = { [X] = IN(X) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(activation_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(activation_backward) },
     .in_place = X,
     .cheap = true,
 };

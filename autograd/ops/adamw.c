@@ -101,7 +101,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_adamw = {
     .name = "adamw",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(adamw_forward) },
     .in_place = NONE,
     .writes = IN(VALUE) | IN(FIRST) | IN(SECOND),
     .no_gradient = true,

@@ -291,8 +291,8 @@ enum { READ = IN(Q) | IN(K) | IN(V) | IN(SPANS) | IN(PREFIX_K) | IN(PREFIX_V) | 
 const struct op op_attention = {
     .name = "attention",
     .reads = { [Q] = READ, [K] = READ, [V] = READ, [PREFIX_K] = READ, [PREFIX_V] = READ },
-    .forward = { [CPU] = attention_forward },
-    .backward = { [CPU] = attention_backward },
+    .forward = { [CPU] = attention_forward, [CUDA] = ON_CUDA(attention_forward) },
+    .backward = { [CPU] = attention_backward, [CUDA] = ON_CUDA(attention_backward) },
     .prepare = { [CPU] = attention_prepare },
     .scratch = scratch,
     .in_place = NONE,

@@ -43,8 +43,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 
 const struct op op_cast = {
     .name = "cast",
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(cast_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(cast_backward) },
     .in_place = NONE,
     .passes = IN(X),
 };

@@ -37,7 +37,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_choose_rows = {
     .name = "choose_rows",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(choose_rows_forward) },
     .in_place = OTHERS,
     .no_gradient = true,
 };

@@ -65,8 +65,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_clamp = {
     .name = "clamp",
     .reads = { [X] = IN(X) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(clamp_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(clamp_backward) },
     .in_place = NONE,
     .cheap = true,
 };

@@ -117,8 +117,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_dropout = {
     .name = "dropout",
     .reads = { [X] = IN(ROW_KEY) | IN(DRAW) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(dropout_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(dropout_backward) },
     .in_place = X,
     .cheap = true,
 };

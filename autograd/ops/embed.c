@@ -135,8 +135,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_embed = {
     .name = "embed",
     .reads = { [TABLE] = IN(IDS), [VIRTUAL] = IN(IDS) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(embed_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(embed_backward) },
     .in_place = ONTO,
     .passes = IN(ONTO),
 };

@@ -67,7 +67,7 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_embed_columns = {
     .name = "embed_columns",
     .reads = { [TABLE] = IN(IDS) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(embed_columns_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(embed_columns_backward) },
     .in_place = NONE,
 };

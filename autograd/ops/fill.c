@@ -22,7 +22,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_fill = {
     .name = "fill",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(fill_forward) },
     .in_place = NONE,
     .no_gradient = true,
 };

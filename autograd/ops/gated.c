@@ -95,8 +95,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_gated = {
     .name = "gated",
     .reads = { [GATE] = IN(GATE) | IN(UP), [UP] = IN(GATE) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(gated_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(gated_backward) },
     .in_place = GATE,
     .cheap = true,
 };

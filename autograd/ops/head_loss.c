@@ -347,8 +347,8 @@ enum { HEAD = IN(X) | IN(W) | IN(BIAS) | IN(LABELS) | IN(LOSS_WEIGHT) | IN(U) | 
 const struct op op_head_loss = {
     .name = "head_loss",
     .reads = { [X] = OUT(DX), [W] = HEAD, [BIAS] = HEAD, [U] = OUT(DU), [V] = OUT(DV) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(head_loss_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(head_loss_backward) },
     .prepare = { [CPU] = prepare_cpu },
     .scratch = scratch,
     .in_place = NONE,

@@ -47,7 +47,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_join_rows = {
     .name = "join_rows",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(join_rows_forward) },
     .in_place = NONE,
     .no_gradient = true,
 };

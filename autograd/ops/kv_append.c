@@ -29,7 +29,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_kv_append = {
     .name = "kv_append",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(kv_append_forward) },
     .in_place = NONE,
     .writes = IN(CACHE),
     .no_gradient = true,

@@ -229,8 +229,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_layernorm = {
     .name = "layernorm",
     .reads = { [X] = IN(X) | IN(W) | OUT(STATISTICS), [W] = IN(X) | OUT(STATISTICS) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(layernorm_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(layernorm_backward) },
     .scratch = scratch,
     .in_place = NONE,
     .cheap = true,

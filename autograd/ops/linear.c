@@ -135,8 +135,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_linear = {
     .name = "linear",
     .reads = { [X] = IN(W), [W] = IN(X) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(linear_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(linear_backward) },
     .prepare = { [CPU] = prepare_cpu },
     .in_place = ONTO,
     .passes = IN(ONTO),

@@ -242,8 +242,8 @@ const struct op op_lstm = {
     .reads = { [X] = WALK(FORWARD_ORDER) | WALK(REVERSE_ORDER) | IN(WEIGHT(FORWARD_ORDER, W_IH)) | IN(WEIGHT(REVERSE_ORDER, W_IH)),
                READS(FORWARD_ORDER),
                READS(REVERSE_ORDER) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(lstm_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(lstm_backward) },
     .scratch = scratch,
     .in_place = NONE,
 };

@@ -111,7 +111,7 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_replace_rows = {
     .name = "replace_rows",
     .reads = { [X] = IN(IDS) | IN(PLACE), [TAKEN] = IN(IDS) | IN(PLACE) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(replace_rows_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(replace_rows_backward) },
     .in_place = X,
 };

@@ -191,8 +191,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_rmsnorm = {
     .name = "rmsnorm",
     .reads = { [X] = IN(X) | IN(W) | OUT(RSTD), [W] = IN(X) | OUT(RSTD) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(rmsnorm_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(rmsnorm_backward) },
     .scratch = scratch,
     .in_place = NONE,
     .cheap = true,

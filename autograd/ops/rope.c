@@ -88,7 +88,7 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_rope = {
     .name = "rope",
     .reads = { [X] = IN(ANGLES) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(rope_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(rope_backward) },
     .in_place = X,
 };

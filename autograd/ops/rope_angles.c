@@ -91,7 +91,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_rope_angles = {
     .name = "rope_angles",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(rope_angles_forward) },
     .scratch = scratch,
     .in_place = NONE,
     .no_gradient = true,

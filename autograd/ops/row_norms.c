@@ -61,7 +61,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_row_norms = {
     .name = "row_norms",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(row_norms_forward) },
     .in_place = NONE,
     .no_gradient = true,
 };

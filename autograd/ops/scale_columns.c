@@ -125,8 +125,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_scale_columns = {
     .name = "scale_columns",
     .reads = { [X] = IN(MAGNITUDE) | IN(NORM), [MAGNITUDE] = IN(X) | IN(NORM) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(scale_columns_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(scale_columns_backward) },
     .scratch = scratch,
     .in_place = ONTO,
     .passes = IN(ONTO),

@@ -52,7 +52,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_sum_squares = {
     .name = "sum_squares",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(sum_squares_forward) },
     .scratch = scratch,
     .in_place = NONE,
     .no_gradient = true,

@@ -59,8 +59,8 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 
 const struct op op_take_columns = {
     .name = "take_columns",
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(take_columns_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(take_columns_backward) },
     .in_place = NONE,
     .cheap = true,
 };

@@ -55,7 +55,7 @@ static enum status backward_cpu(struct device *device, const struct node *n)
 const struct op op_take_rows = {
     .name = "take_rows",
     .reads = { [X] = IN(INDEX) },
-    .forward = { [CPU] = forward_cpu },
-    .backward = { [CPU] = backward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(take_rows_forward) },
+    .backward = { [CPU] = backward_cpu, [CUDA] = ON_CUDA(take_rows_backward) },
     .in_place = NONE,
 };

@@ -3,6 +3,7 @@
 #include "autograd/cpu/rows.h"
 #include "common/random.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { SPARE_ROWS = 3 };
@@ -25,6 +26,12 @@ uint32_t op_differentiable(const struct op_test *test, const struct op_case *c)
         if (c->in[i].cols && test->in[i].gradient == GRADIENT)
             mask |= 1u << i;
     return mask;
+}
+
+const char *op_test_device(void)
+{
+    const char *device = getenv("GRAFT_TEST_DEVICE");
+    return device ? device : "cpu";
 }
 
 static void *allocate(struct op_run *run, size_t size)
@@ -118,7 +125,7 @@ static void record_case(struct op_run *run, uint32_t wanted)
 void op_run_open(struct op_run *run, const struct op_test *test, const struct op_case *c, uint32_t wanted, int threads)
 {
     *run = (struct op_run){ .test = test, .c = c, .arena = arena_create(NULL) };
-    assert_int_equal(device_open(&run->device, "cpu", threads, &run->err), OK);
+    assert_int_equal(device_open(&run->device, op_test_device(), threads, &run->err), OK);
     record_case(run, wanted);
     for (int i = 0; i < run->g->tensors; i++)
         run->g->tensor[i]->data = allocate(run, tensor_capacity_bytes(run->g->tensor[i]));

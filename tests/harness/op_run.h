@@ -28,6 +28,8 @@ struct op_result {
     void *in[MAX_IN], *out[MAX_OUT], *grad[MAX_IN], *upstream[MAX_OUT];
 };
 
+/* Where ops run: what the environment's GRAFT_TEST_DEVICE says, else the CPU. */
+const char *op_test_device(void);
 /* Inputs with a gradient that this case has, as a mask. */
 uint32_t op_differentiable(const struct op_test *test, const struct op_case *c);
 /* Records with exactly those inputs wanting gradients (none: gradients are off) and uploads the inputs. */

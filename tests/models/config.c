@@ -324,13 +324,18 @@ static void dtypes_of_computation_are_checked(void **state)
 {
     struct scratch *s = *state;
     struct model_config c = accept(s, "'dtype':'bfloat16'");
+    const struct device cpu = { .kind = CPU }, gpu = { .kind = CUDA };
     enum dtype dtype = I32;
-    assert_fine(s, model_dtype("auto", &c, NULL, &dtype, &s->err));
+    assert_fine(s, model_dtype("auto", &c, &cpu, &dtype, &s->err));
     assert_int_equal(dtype, F32);
-    assert_fine(s, model_dtype("bfloat16", &c, NULL, &dtype, &s->err));
+    assert_fine(s, model_dtype("auto", &c, &gpu, &dtype, &s->err));
     assert_int_equal(dtype, BF16);
-    assert_failed(s, model_dtype("float16", &c, NULL, &dtype, &s->err), BAD_CONFIG, "float16");
-    assert_failed(s, model_dtype("int8", &c, NULL, &dtype, &s->err), BAD_CONFIG, "int8");
+    assert_fine(s, model_dtype("float32", &c, &gpu, &dtype, &s->err));
+    assert_int_equal(dtype, F32);
+    assert_fine(s, model_dtype("bfloat16", &c, &cpu, &dtype, &s->err));
+    assert_int_equal(dtype, BF16);
+    assert_failed(s, model_dtype("float16", &c, &cpu, &dtype, &s->err), BAD_CONFIG, "float16");
+    assert_failed(s, model_dtype("int8", &c, &cpu, &dtype, &s->err), BAD_CONFIG, "int8");
 }
 
 int main(void)

@@ -69,7 +69,7 @@ ROWS = (
      "run.yaml | no such folder | give the folder of a Hugging Face model: config.json and…"),
     ("a dtype that does not exist", SCORE + " --dtype float8", nothing, "--dtype | dtype 'float8' is unknown | use auto, float32 or bfloat16"),
     ("a device that does not exist", SCORE + " --device cuda:99999999999999999999", nothing,
-     "unknown device | 'cuda:99999999999999999999' | use auto or cpu"),
+     "unknown device | 'cuda:99999999999999999999' | use auto, cpu or cuda"),
     ("half of a template", "evaluate --quiet --model base --data records.jsonl --format dolly --template-prompt a", nothing,
      "--template-prompt | and --template-response belong together | give both"),
     ("a template twice", "evaluate --quiet --model base --data records.jsonl --format dolly --template plain --template-prompt a --template-response '{response}'",

@@ -1,0 +1,184 @@
+/* A GPU as a device: one stream in which everything happens in the order it was asked for. Nothing waits but downloads and synchronize(). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "autograd/cuda/kernel.cuh"
+
+extern "C" {
+#include "autograd/cuda/device_cuda.h"
+#include "autograd/cuda/gemm.h"
+}
+
+constexpr size_t STAGING_HALF = 4 << 20;
+
+/* By complaint; the numbers are those of struct complaint. */
+static const struct {
+    const char *what, *cure;
+} texts[COMPLAINTS] = {
+    { "", "" },
+    { "embed: id %lld at row %lld is outside the table of %lld rows",
+      "use the tokenizer that belongs to this model, and texts no longer than it has positions" },
+    { "embed_columns: id %lld at row %lld is negative", "use the tokenizer that belongs to this model" },
+    { "kv_append: row %lld goes to slot %lld of %lld", "make the prompt shorter, or ask for fewer new tokens" },
+    { "take_rows: index %lld is %lld, after %lld, of %lld rows", "indices must increase and lie inside the batch" },
+    { "head_loss: row %lld has label %lld, the vocabulary has %lld entries", "the tokenizer and the model may not belong together" },
+    { "attention: sequence %lld has %lld queries from row %lld and %lld keys from row %lld, of %lld and %lld rows",
+      "sequences follow each other, inside the batch, with a key for every query" },
+    { "rope_angles: sequence %lld has rows %lld to %lld of %lld", "sequences must lie inside the batch" },
+};
+
+static enum status cuda_failed(struct device *device, const char *what, cudaError_t code)
+{
+    return fail_with(device->err, LIBRARY, "%s on %s: %s", "see that nothing else uses the GPU's memory, and that its driver fits this build", what,
+                     device->name, cudaGetErrorString(code));
+}
+
+#define TRY_CUDA(device, what, call)                                                                                                                           \
+    do {                                                                                                                                                       \
+        cudaError_t try_cuda_ = (call);                                                                                                                        \
+        if (try_cuda_ != cudaSuccess)                                                                                                                          \
+            return cuda_failed(device, what, try_cuda_);                                                                                                       \
+    } while (0)
+
+enum status launched(struct device *device, const struct node *n)
+{
+    cudaError_t code = cudaGetLastError();
+    if (code == cudaSuccess)
+        return OK;
+    const struct tensor *t = n->out[0] ? n->out[0] : n->in[0];
+    return fail_with(device->err, LIBRARY, "%s, %s [%lld, %lld] on %s: %s", "use a smaller batch; if that does not help, use --device cpu", n->op->name,
+                     t->name, (long long)t->rows, (long long)t->cols, device->name, cudaGetErrorString(code));
+}
+
+enum status clear_bytes(struct device *device, const struct node *n, void *bytes, size_t count)
+{
+    if (count)
+        cudaMemsetAsync(bytes, 0, count, device->cuda->stream); /* its error is also the last one */
+    return launched(device, n);
+}
+
+static enum status make_state(struct device *device, struct cuda_state *state)
+{
+    TRY_CUDA(device, "a stream", cudaStreamCreate(&state->stream));
+    TRY_CUDA(device, "pinned memory", cudaMallocHost((void **)&state->staging, 2 * STAGING_HALF));
+    for (int half = 0; half < 2; half++)
+        TRY_CUDA(device, "an event", cudaEventCreateWithFlags(&state->half_is_free[half], cudaEventDisableTiming));
+    TRY_CUDA(device, "the first allocation", cudaMalloc((void **)&state->complaint, sizeof *state->complaint));
+    TRY_CUDA(device, "the first kernel", cudaMemsetAsync(state->complaint, 0, sizeof *state->complaint, state->stream));
+    return lt_open(device);
+}
+
+static void close_cuda(struct device *device)
+{
+    struct cuda_state *state = device->cuda;
+    if (!state)
+        return;
+    lt_close(device);
+    for (int half = 0; half < 2; half++)
+        if (state->half_is_free[half])
+            cudaEventDestroy(state->half_is_free[half]);
+    cudaFree(state->complaint);
+    cudaFreeHost(state->staging);
+    if (state->stream)
+        cudaStreamDestroy(state->stream);
+    free(state);
+    device->cuda = NULL;
+}
+
+static enum status open_cuda(struct device *device, int index)
+{
+    int count = 0;
+    cudaError_t code = cudaGetDeviceCount(&count);
+    if (code != cudaSuccess || count <= index)
+        return fail_with(device->err, NO_DEVICE, "no GPU can be used: %s", "install the NVIDIA driver, or use --device cpu",
+                         code != cudaSuccess ? cudaGetErrorString(code) : "the driver knows none");
+    struct cudaDeviceProp properties;
+    snprintf(device->name, sizeof device->name, "GPU %d", index);
+    TRY_CUDA(device, "opening it", cudaSetDevice(index));
+    TRY_CUDA(device, "looking at it", cudaGetDeviceProperties(&properties, index));
+    snprintf(device->name, sizeof device->name, "%.100s", properties.name);
+    device->cuda = (struct cuda_state *)calloc(1, sizeof *device->cuda);
+    if (!device->cuda)
+        return fail_with(device->err, NO_MEMORY, "no memory to open %s", "free some memory", device->name);
+    enum status status = make_state(device, device->cuda);
+    if (status != OK)
+        close_cuda(device);
+    return status;
+}
+
+/* cudaMalloc gives multiples of this. */
+static size_t footprint(size_t bytes)
+{
+    return (bytes + 511) / 512 * 512;
+}
+
+static void *allocate(struct device *device, size_t bytes)
+{
+    void *memory = NULL;
+    if (cudaMalloc(&memory, bytes ? bytes : 1) == cudaSuccess && cudaMemsetAsync(memory, 0, bytes, device->cuda->stream) == cudaSuccess)
+        return memory;
+    cudaGetLastError(); /* so that it is not taken for that of a kernel */
+    cudaFree(memory);
+    return NULL;
+}
+
+static void release(struct device *, void *bytes, size_t)
+{
+    cudaFree(bytes);
+}
+
+/* What fails here stays the stream's error: synchronize() finds it. */
+static void upload(struct device *device, void *to, const void *from, size_t bytes)
+{
+    struct cuda_state *state = device->cuda;
+    for (size_t at = 0; at < bytes; at += STAGING_HALF, state->half = 1 - state->half) {
+        const int half = state->half;
+        size_t here = bytes - at < STAGING_HALF ? bytes - at : STAGING_HALF;
+        char *through = state->staging + half * STAGING_HALF;
+        cudaEventSynchronize(state->half_is_free[half]);
+        memcpy(through, (const char *)from + at, here);
+        cudaMemcpyAsync((char *)to + at, through, here, cudaMemcpyHostToDevice, state->stream);
+        cudaEventRecord(state->half_is_free[half], state->stream);
+    }
+}
+
+static void download(struct device *device, void *to, const void *from, size_t bytes)
+{
+    if (bytes)
+        cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, device->cuda->stream);
+    cudaStreamSynchronize(device->cuda->stream);
+}
+
+static void fill_bytes(struct device *device, void *to, int byte, size_t bytes)
+{
+    if (bytes)
+        cudaMemsetAsync(to, byte, bytes, device->cuda->stream);
+}
+
+static enum status synchronize(struct device *device)
+{
+    struct cuda_state *state = device->cuda;
+    struct complaint c = {};
+    TRY_CUDA(device, "a kernel", cudaMemcpyAsync(&c, state->complaint, sizeof c, cudaMemcpyDeviceToHost, state->stream));
+    TRY_CUDA(device, "a kernel", cudaStreamSynchronize(state->stream));
+    if (c.kind == NO_COMPLAINT)
+        return OK;
+    TRY_CUDA(device, "a kernel", cudaMemsetAsync(state->complaint, 0, sizeof c, state->stream));
+    return fail_with(device->err, BAD_DATA, texts[c.kind].what, texts[c.kind].cure, c.number[0], c.number[1], c.number[2], c.number[3], c.number[4],
+                     c.number[5], c.number[6]);
+}
+
+const struct device_row device_cuda = {
+    .name = "cuda",
+    .host = false,
+    .open = open_cuda,
+    .close = close_cuda,
+    .allocate = allocate,
+    .release = release,
+    .footprint = footprint,
+    .upload = upload,
+    .download = download,
+    .fill = fill_bytes,
+    .synchronize = synchronize,
+};

@@ -1,0 +1,173 @@
+/* CUDA for the host compiler: stands in for the toolkit's header, so that every .cu file of graft compiles and runs on any machine, under sanitizers.
+ *
+ * Memory is the host's, a stream has always finished, and a launch runs its blocks one after another, with a fiber for each thread of a block
+ * (fibers.cpp). Threads meet at __syncthreads() and at shuffles; a barrier that only some of them reach ends the program. So this proves indices, bounds and
+ * arithmetic; races between threads and speed it does not see.
+ */
+#ifndef GRAFT_TESTS_CUDA_ON_HOST_CUDA_RUNTIME_H
+#define GRAFT_TESTS_CUDA_ON_HOST_CUDA_RUNTIME_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <functional>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__  inline
+#define __align__(bytes) alignas(bytes)
+#define __shared__       static /* one block runs at a time */
+#define __launch_bounds__(...)
+
+struct uint3 {
+    unsigned x, y, z;
+};
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned width = 1, unsigned height = 1, unsigned depth = 1) : x(width), y(height), z(depth)
+    {
+    }
+};
+extern uint3 threadIdx, blockIdx;
+extern dim3 blockDim, gridDim;
+
+/* body runs once for every thread; shared memory starts as NaN. */
+void host_launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &body);
+void *host_shared(void);
+void host_wait_for_block(void);
+void host_wait_for_warp(void);
+void host_shuffle(void *value, size_t size, unsigned with); /* at most 8 bytes, with the thread whose number is that of this one XOR with */
+
+#define LAUNCH(device, blocks, threads, shared_bytes, function, ...)                                                                                           \
+    do {                                                                                                                                                       \
+        (void)(device);                                                                                                                                        \
+        host_launch((blocks), (threads), (shared_bytes), [=]() { function(__VA_ARGS__); });                                                                    \
+    } while (0)
+#define SHARED_FLOATS(name) float *name = static_cast<float *>(host_shared())
+
+static inline void __syncthreads(void)
+{
+    host_wait_for_block();
+}
+
+static inline void __syncwarp(void)
+{
+    host_wait_for_warp();
+}
+
+template <class T> T __shfl_xor_sync(unsigned, T value, int mask)
+{
+    static_assert(sizeof(T) <= 8, "at most eight bytes are exchanged");
+    host_shuffle(&value, sizeof value, (unsigned)mask);
+    return value;
+}
+
+static inline int atomicCAS(int *at, int expected, int desired)
+{
+    int before = *at;
+    if (before == expected)
+        *at = desired;
+    return before;
+}
+
+/* ----- the runtime library */
+
+enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation = 2 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+enum { cudaEventDisableTiming = 2 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+struct cudaDeviceProp {
+    char name[256];
+};
+typedef struct host_stream *cudaStream_t;
+typedef struct host_event *cudaEvent_t;
+
+static inline const char *cudaGetErrorString(cudaError_t code)
+{
+    return code == cudaSuccess ? "no error" : "out of memory";
+}
+static inline cudaError_t cudaGetLastError(void)
+{
+    return cudaSuccess;
+}
+static inline cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = 1;
+    return cudaSuccess;
+}
+static inline cudaError_t cudaSetDevice(int)
+{
+    return cudaSuccess;
+}
+static inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
+{
+    strcpy(properties->name, "CUDA on the host");
+    return cudaSuccess;
+}
+static inline cudaError_t cudaMalloc(void **memory, size_t bytes)
+{
+    *memory = bytes < (size_t)1 << 40 ? aligned_alloc(64, (bytes + 63) / 64 * 64) : NULL;
+    return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+static inline cudaError_t cudaFree(void *memory)
+{
+    free(memory);
+    return cudaSuccess;
+}
+static inline cudaError_t cudaMallocHost(void **memory, size_t bytes)
+{
+    return cudaMalloc(memory, bytes);
+}
+static inline cudaError_t cudaFreeHost(void *memory)
+{
+    return cudaFree(memory);
+}
+static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t)
+{
+    memcpy(to, from, bytes);
+    return cudaSuccess;
+}
+static inline cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t)
+{
+    memset(to, byte, bytes);
+    return cudaSuccess;
+}
+static inline cudaError_t cudaStreamCreate(cudaStream_t *stream)
+{
+    *stream = NULL;
+    return cudaSuccess;
+}
+static inline cudaError_t cudaStreamSynchronize(cudaStream_t)
+{
+    return cudaSuccess;
+}
+static inline cudaError_t cudaStreamDestroy(cudaStream_t)
+{
+    return cudaSuccess;
+}
+static inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+    *event = NULL;
+    return cudaSuccess;
+}
+static inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t)
+{
+    return cudaSuccess;
+}
+static inline cudaError_t cudaEventSynchronize(cudaEvent_t)
+{
+    return cudaSuccess;
+}
+static inline cudaError_t cudaEventDestroy(cudaEvent_t)
+{
+    return cudaSuccess;
+}
+template <class F> cudaError_t cudaFuncSetAttribute(F *, cudaFuncAttribute, int)
+{
+    return cudaSuccess;
+}
+
+#endif
