@@ -4,7 +4,7 @@
     teeth.py SOURCE BUILD
 
 Each row below changes one line of the product. The changed file alone is compiled, with the flags of the build, and linked in front of the libraries of the test named beside it; that test
-must then fail. A row whose text is no longer in its file is an error too: the list has to follow the code. Needs a build made by Ninja.
+must then fail. Faults in .cu files are planted in the ops' tests on the host (tests/cuda_on_host). A row whose text is no longer in its file is an error too: the list has to follow the code. Needs a build made by Ninja.
 """
 import json
 import os
@@ -73,6 +73,10 @@ FAULTS = [
     ("adapters/lora_fold.c", "trained + k * width", "trained", "adapters_merge_check"),
     ("adapters/lora_fold.c", "copy->head != head || ", "", "adapters_merge_check"),
     ("adapters/prefix_tuning.c", "slot(self, p, 2 * layer + 1)", "slot(self, p, 2 * layer)", "adapters_lora"),
+    ("autograd/ops/layernorm.cu", "upstream[i] * weights[i] - plain -", "upstream[i] * weights[i] -", "cuda_on_host_layernorm"),
+    ("autograd/ops/attention_backward.cu", "share * (dp[e] - t.delta[line])", "share * dp[e]", "cuda_on_host_attention"),
+    ("autograd/ops/adamw.cu", "r.ends[middle] * UNIT > at", "r.ends[middle] * UNIT >= at", "cuda_on_host_adamw"),
+    ("autograd/cuda/gemm_plain.cu", "__syncthreads();\n        for (int i", "for (int i", "cuda_on_host_linear"),
     ("datasets/batch.c", "longer.trained += s->count > 0", "longer.trained += s->count < 0", "inference_virtual_tokens"),
     ("adapters/lora_walk.c", "linear(g, x, frozen->w, NULL, NULL, 1)", "linear(g, frozen->x, frozen->w, NULL, NULL, 1)", "adapters_dora"),
     ("datasets/batch.c", "s->labels[t] == NOT_TRAINED", "s->labels[t - 1] == NOT_TRAINED", "datasets_batches"),
@@ -83,10 +87,21 @@ FAULTS = [
 ]
 
 
-def link_command(build, test):
+def link_words(build, test):
     commands = subprocess.run(["ninja", "-C", build, "-t", "commands", test], capture_output=True, text=True, check=True).stdout
-    last = [line for line in commands.splitlines() if f"-o tests/{test}" in line][-1]
-    return re.sub(r"^(: )?&& ", "", last.strip()).removesuffix("&& :")
+    last = [line for line in commands.splitlines() if re.search(rf"-o tests/(\w+/)?{test} ", line)][-1]
+    return shlex.split(re.sub(r"^(: )?&& ", "", last.strip()).removesuffix("&& :"))
+
+
+def object_of(entry):
+    words = shlex.split(entry["command"])
+    return words[words.index("-o") + 1]
+
+
+def entry_of(compile_commands, path, link):
+    """How the file is compiled for a program: as one of its objects, else for a library."""
+    entries = [e for e in compile_commands if e["file"].endswith("/" + path)]
+    return next((e for e in entries if object_of(e) in link), None) or next(e for e in entries if not object_of(e).startswith("tests/"))
 
 
 def try_fault(source, build, compile_commands, fault, folder):
@@ -97,7 +112,8 @@ def try_fault(source, build, compile_commands, fault, folder):
         return f"'{text}' stands {original.count(text)} times in {path}, expected once"
     changed = os.path.join(folder, os.path.basename(path))
     open(changed, "w", encoding="utf-8").write(original.replace(text, becomes))
-    entry = next(e for e in compile_commands if e["file"].endswith("/" + path))
+    link = link_words(build, test)
+    entry = entry_of(compile_commands, path, link)
     words = shlex.split(entry["command"])
     unit = os.path.join(folder, "fault.o")
     words[words.index("-o") + 1] = unit
@@ -106,12 +122,17 @@ def try_fault(source, build, compile_commands, fault, folder):
     if compiled.returncode:
         return "does not compile: " + compiled.stderr[-500:]
     program = os.path.join(folder, "test")
-    link = link_command(build, test).replace(f"-o tests/{test}", f"{shlex.quote(unit)} -o {shlex.quote(program)}")
-    linked = subprocess.run(link, shell=True, cwd=build, capture_output=True, text=True)
+    link[link.index("-o") + 1] = program
+    if object_of(entry) in link:
+        link[link.index(object_of(entry))] = unit
+    else:
+        link.insert(link.index("-o"), unit)
+    linked = subprocess.run(link, cwd=build, capture_output=True, text=True)
     if linked.returncode:
         return "does not link: " + linked.stderr[-500:]
     try:
-        ran = subprocess.run([program], cwd=build, capture_output=True, timeout=120)
+        device = {"GRAFT_TEST_DEVICE": "cuda"} if "cuda_on_host" in test else {}
+        ran = subprocess.run([program], cwd=build, capture_output=True, timeout=120, env={**os.environ, **device})
     except subprocess.TimeoutExpired:
         return None
     return f"{test} did not notice" if ran.returncode == 0 else None
