@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold: formatting, layout, all tests in a release build, and again with AddressSanitizer and
-# UndefinedBehaviorSanitizer. Stops at the first part that fails.
+# UndefinedBehaviorSanitizer; where nvcc is, GPU kernels are compiled too. Stops at the first part that fails.
 #
 #   run_scripts/test.sh
 #
@@ -16,7 +16,7 @@ part() { printf '\n== %s (after %d s)\n' "$1" $((SECONDS - began)); }
 build() {
     local folder=$1
     shift
-    cmake -S . -B "$folder" -G Ninja -DGRAFT_TESTS=ON "$@" >/dev/null
+    cmake -S . -B "$folder" -G Ninja -DGRAFT_TESTS=ON -DGRAFT_CUDA=OFF "$@" >/dev/null
     ninja -C "$folder" -j "$jobs" --quiet
 }
 
@@ -24,7 +24,7 @@ part "packages"
 bash run_scripts/setup.sh tests
 
 part "formatting"
-sources=$(find . -path './build*' -prune -o -path './.*' -prune -o \( -name '*.c' -o -name '*.h' \) -print)
+sources=$(find . -path './build*' -prune -o -path './.*' -prune -o \( -name '*.c' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' \) -print)
 # shellcheck disable=SC2086
 clang-format --dry-run --Werror $sources
 
@@ -46,5 +46,14 @@ build build-sanitize -DCMAKE_BUILD_TYPE=Debug -DGRAFT_SANITIZE=ON
 
 part "tests under the sanitizers"
 ctest --test-dir build-sanitize --output-on-failure -j "$jobs"
+
+part "GPU kernels, compiled for one card"
+if nvcc=$(command -v nvcc || command -v /usr/local/cuda/bin/nvcc); then
+    CUDACXX=$nvcc cmake -S . -B build-test-cuda -G Ninja -DCMAKE_BUILD_TYPE=Release -DGRAFT_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=90a-real >/dev/null
+    ninja -C build-test-cuda -j "$jobs" --quiet graft
+    build-test-cuda/graft --version
+else
+    echo "skipped: no nvcc here"
+fi
 
 part "all passed"
