@@ -114,11 +114,14 @@ struct tensor *sum_squares(struct graph *g, struct tensor *x);
 void adamw(struct graph *g, struct tensor *value, struct tensor *grad, struct tensor *first, struct tensor *second, struct tensor *norm_squared,
            struct tensor *hyper, struct tensor *ends, struct tensor *factors);
 
+/* sum += x, value by value. Both f32 of one shape; sum STATE. No output. */
+void add_into(struct graph *g, struct tensor *sum, struct tensor *x);
+
 /* t [rows, cols] set to a value (the root of backward). */
 struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);
 
 extern const struct op op_embed, op_embed_columns, op_take_rows, op_take_columns, op_replace_rows, op_choose_rows, op_join_rows, op_rmsnorm, op_layernorm,
     op_linear, op_scale_columns, op_row_norms, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares,
-    op_adamw, op_fill, op_activation, op_clamp, op_lstm;
+    op_adamw, op_fill, op_activation, op_clamp, op_lstm, op_add_into;
 
 #endif

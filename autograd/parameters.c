@@ -112,6 +112,15 @@ void parameters_zero_gradient(struct parameters *p)
     p->device->row->fill(p->device, p->grad->data, 0, tensor_bytes(p->grad));
 }
 
+void parameters_aim_gradient(struct parameters *p, float *vector)
+{
+    int64_t at = 0;
+    for (int i = 0; i < p->tensors; i++) {
+        p->tensor[i]->grad->data = vector + at;
+        at += aligned_floats(p->tensor[i]->rows, p->tensor[i]->cols);
+    }
+}
+
 int64_t parameters_size(const struct parameters *p)
 {
     int64_t size = 0;

@@ -26,6 +26,9 @@ struct tensor *parameters_add_frozen(struct parameters *p, const char *name, int
 enum status parameters_seal(struct parameters *p, struct device *device, bool training, struct error *err) MUST_USE;
 void parameters_release(struct parameters *p); /* device memory; NULL is fine */
 void parameters_zero_gradient(struct parameters *p);
+/* From now on programs add the gradients of the tensors into `vector` [count], on the device and zeroed by the caller, as they do into p->grad's own memory
+ * before: a sum of gradients needs more than one. p->grad stays where it is. */
+void parameters_aim_gradient(struct parameters *p, float *vector);
 /* Number of trained values (gaps not counted). */
 int64_t parameters_size(const struct parameters *p);
 struct tensor *parameters_find(const struct parameters *p, const char *name); /* NULL if absent */

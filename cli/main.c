@@ -55,6 +55,7 @@ static void report(const struct error *err)
 static int run(struct arena *arena, int argc, char **argv)
 {
     struct error err = { 0 };
+    struct cli cli = { .arena = arena, .err = &err };
     struct text out = text_new(arena);
     if (argc < 2 || text_equal(argv[1], "--help") || text_equal(argv[1], "-h") || text_equal(argv[1], "help")) {
         usage(&out);
@@ -76,9 +77,9 @@ static int run(struct arena *arena, int argc, char **argv)
         if (status == OK && command->multiplies)
             allocator_prepare(argv);
         if (status == OK)
-            status = command->run(&(struct cli){ arena, &err }, options);
+            status = command->run(&cli, options);
     }
-    if (status != OK)
+    if (status != OK && !cli.told)
         report(&err);
     return status_exit_code(status);
 }

@@ -42,6 +42,7 @@ struct common_options {
 struct cli {
     struct arena *arena;
     struct error *err;
+    bool told; /* another rank reports the failure */
 };
 
 struct command {

@@ -102,6 +102,8 @@ static enum status report_training(struct run *run, const struct plan_command_op
     line(out, "parameters", needs->parameters / 4, "");
     line(out, "gradients", needs->parameters / 4, "");
     line(out, "moments", needs->parameters / 2, "");
+    if (needs->sums)
+        line(out, "sums of gradients", needs->sums, "of the micro-batches so far");
     if (needs->frozen)
         line(out, "start", needs->frozen, "of the adapter, which training takes away again");
     if (run->eval.count)

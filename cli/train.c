@@ -1,5 +1,6 @@
 /* graft train: an adapter from a YAML file. */
 #include "cli/commands.h"
+#include "trainer/agreement.h"
 #include "trainer/measure.h"
 #include "trainer/profile.h"
 #include "trainer/resume.h"
@@ -37,6 +38,8 @@ static void say_start(const struct run *run, bool quiet)
         return;
     fprintf(stderr, "graft: %s on %s%s, %d threads, %s\n", run->model_config.model_type, run->device->name, run->device->aside, run->device->threads,
             dtype_name(run->model.dtype));
+    if (run->comm->ranks > 1)
+        fprintf(stderr, "graft: %d ranks through %s, %d of them on this host\n", run->comm->ranks, run->comm->kind->name, run->comm->here);
     fprintf(stderr, "graft: %s, %lld trained values; %lld sequences, %lld tokens, %lld of them trained; %lld steps\n", run->adapter->kind->peft_type,
             (long long)parameters_size(run->adapter->parameters), (long long)run->train.count, (long long)run->train.tokens, (long long)run->train.trained,
             (long long)run->steps);
@@ -82,44 +85,68 @@ static void say_resumed(const struct resume *resume, const struct run *run, bool
         fprintf(stderr, "graft: the run in %s ended before its first checkpoint, and begins again\n", run->config.training.output_dir);
 }
 
-static enum status train_on(struct cli *cli, const struct train_command_options *o, struct device *device, struct run *run, struct sitting *sitting)
+/* What the run says of itself; rank 0 alone looks for a run before it, for it alone writes. */
+static enum status find_run(struct sitting *sitting, struct comm *comm, struct cli *cli, const struct train_command_options *o)
 {
     const struct list *arguments = &o->common.arguments;
-    const struct resume *resume = &sitting->resume;
-    const struct allowed allowed = { o->allow_change.item, o->allow_change.count };
+    struct config config;
+    TRY(config_read(&config, cli->arena, arguments->item[0], arguments->item + 1, arguments->count - 1, cli->err));
+    comm->timeout = config.training.rank_timeout;
+    return comm->rank == 0 ? resume_find(&sitting->resume, cli->arena, &config, o->resume, o->force, cli->err) : OK;
+}
+
+/* All that can fail on one rank alone before the ranks compare what they have. */
+static enum status open_all(struct run *run, struct sitting *sitting, struct device *device, struct cli *cli, const struct train_command_options *o)
+{
+    const struct list *arguments = &o->common.arguments;
+    const int threads = o->common.threads || run->comm->ranks == 1 ? (int)o->common.threads : comm_threads(run->comm);
+    TRY(resume_share(&sitting->resume, cli->arena, run->comm, cli->err));
+    TRY(device_open(device, o->common.device, threads, cli->err));
+    if (o->profile && device->kind != CPU)
+        return fail_with(cli->err, BAD_OPTION, "--profile: steps are timed on CPUs only", "use --device cpu, or leave --profile out");
     TRY(run_open(run, cli->arena, device, arguments->item[0], arguments->item + 1, arguments->count - 1, false, cli->err));
-    TRY(resume_prepare(resume, run, cli->err));
+    TRY(resume_prepare(&sitting->resume, run, cli->err));
     TRY(run_load(run, cli->err));
-    TRY(identity_make(&sitting->identity, run, cli->err));
-    TRY(resume_check(resume, run, &sitting->identity, &allowed, cli->err));
-    say_start(run, o->common.quiet);
-    say_resumed(resume, run, o->common.quiet);
-    TRY((o->profile ? train_profiled : train)(run, &sitting->identity, resume->checkpoint.path ? &resume->checkpoint : NULL, o->common.quiet, &sitting->outcome,
-                                              cli->err));
-    return say_end(run, &sitting->outcome, cli->err);
+    return identity_make(&sitting->identity, run, cli->err);
+}
+
+static enum status train_together(struct run *run, struct sitting *sitting, struct cli *cli, const struct train_command_options *o)
+{
+    const struct resume *resume = &sitting->resume;
+    const struct checkpoint *from = resume->checkpoint.path ? &resume->checkpoint : NULL;
+    const struct allowed allowed = { o->allow_change.item, o->allow_change.count };
+    const bool leads = run->comm->rank == 0, quiet = o->common.quiet || !leads;
+    TRY(agreement_at_start(run, &sitting->identity, from, cli->err));
+    if (leads) /* for all: they have the same */
+        TRY(resume_check(resume, run, &sitting->identity, &allowed, cli->err));
+    say_start(run, quiet);
+    say_resumed(resume, run, quiet);
+    TRY((o->profile && leads ? train_profiled : train)(run, &sitting->identity, from, quiet, &sitting->outcome, cli->err));
+    return leads ? say_end(run, &sitting->outcome, cli->err) : OK;
 }
 
 static enum status run_train(struct cli *cli, const void *options)
 {
     const struct train_command_options *o = options;
-    const struct list *arguments = &o->common.arguments;
     struct device device = { 0 };
     struct run run = { 0 };
     struct sitting *sitting = NEW(cli->arena, struct sitting);
-    struct config config;
     train_block_signals();
-    TRY(config_read(&config, cli->arena, arguments->item[0], arguments->item + 1, arguments->count - 1, cli->err));
-    enum status status = resume_find(&sitting->resume, cli->arena, &config, o->resume, o->force, cli->err);
+    enum status status = comm_join(&run.comm, cli->arena, cli->err);
+    struct comm *comm = run.comm;
+    comm_phase(comm, 0, "opening model and data");
     if (status == OK)
-        status = device_open(&device, o->common.device, (int)o->common.threads, cli->err);
-    if (status == OK && o->profile && device.kind != CPU)
-        status = fail_with(cli->err, BAD_OPTION, "--profile: steps are timed on CPUs only", "use --device cpu, or leave --profile out");
+        status = comm_meet(comm, find_run(sitting, comm, cli, o), cli->err);
     if (status == OK)
-        status = train_on(cli, o, &device, &run, sitting);
+        status = comm_meet(comm, open_all(&run, sitting, &device, cli, o), cli->err);
+    if (status == OK)
+        status = comm_meet(comm, train_together(&run, sitting, cli, o), cli->err);
     resume_close(&sitting->resume);
     run_close(&run);
     if (device.row)
         device_close(&device);
+    cli->told = comm->told;
+    comm_leave(comm);
     return status;
 }
 

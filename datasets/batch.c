@@ -45,6 +45,31 @@ int64_t micro_batches(const struct sequence *const *sequence, int64_t count, int
     return batches;
 }
 
+static int64_t rows_of(const struct sequence *const *sequence, int64_t begin, int64_t end)
+{
+    int64_t rows = 0;
+    for (int64_t i = begin; i < end; i++)
+        rows += sequence[i]->count;
+    return rows;
+}
+
+/* A micro-batch belongs to the worker in whose equal part of all rows its middle lies. */
+void micro_batch_shares(const struct sequence *const *sequence, const int64_t *first, int64_t batches, int workers, int64_t *begin)
+{
+    const int64_t all = rows_of(sequence, first[0], first[batches]);
+    int64_t m = 0, before = 0;
+    begin[0] = 0;
+    for (int worker = 1; worker < workers; worker++) {
+        for (int64_t rows; m < batches; before += rows, m++) {
+            rows = rows_of(sequence, first[m], first[m + 1]);
+            if ((2 * before + rows) * workers > 2 * all * worker)
+                break;
+        }
+        begin[worker] = m;
+    }
+    begin[workers] = batches;
+}
+
 struct sequence sequence_behind(struct arena *arena, const struct sequence *s, struct in_front in_front)
 {
     struct sequence longer = *s;

@@ -169,6 +169,10 @@ int64_t packing_fill(struct packing *packing, const struct sequence *const *sequ
  * than micro_batch_tokens gets a batch of its own. first has room for count + 1. Returns the number of batches. */
 int64_t micro_batches(const struct sequence *const *sequence, int64_t count, int64_t micro_batch_tokens, int64_t *first);
 
+/* Whole micro-batches, contiguous and about equally many rows, for each of some workers: worker i takes begin[i] .. begin[i + 1] of those that first[]
+ * describes. begin has room for workers + 1. Who has none works at nothing. */
+void micro_batch_shares(const struct sequence *const *sequence, const int64_t *first, int64_t batches, int workers, int64_t *begin);
+
 /* What stands in front of a sequence: ids first_id .. first_id + tokens - 1, which are never trained; or keys and values for so many positions. */
 struct in_front {
     int64_t tokens, first_id, first_position;

@@ -63,6 +63,7 @@ struct inference_needs {
 /* What a forward can hold at most. */
 struct capacity {
     int64_t rows, selected, sequences;
+    int64_t micro_batches; /* of a step; training only */
 };
 
 /* Records and plans into arena (nothing is allocated on the device yet). cache: FOR_LOGITS only, or NULL. recompute: FOR_TRAINING only. */

@@ -75,7 +75,7 @@ static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t 
     l->logits = NEW_ARRAY(arena, l->lanes * l->session->model->config.vocab, float);
     l->scratch = NEW_ARRAY(arena, l->session->model->config.vocab, struct candidate);
     TRY(kv_cache_describe(&l->cache, arena, l->session->model, l->lanes * slots, err));
-    return forward_new(&l->forward, arena, l->session, FOR_LOGITS, (struct capacity){ l->rows, l->lanes, l->lanes }, &l->cache, false, err);
+    return forward_new(&l->forward, arena, l->session, FOR_LOGITS, (struct capacity){ l->rows, l->lanes, l->lanes, 0 }, &l->cache, false, err);
 }
 
 static void take_prompts(struct lanes *l, struct arena *arena)

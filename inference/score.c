@@ -12,6 +12,8 @@ struct walk {
     int64_t count, micro_batch_tokens;
     void (*visit)(void *self, int64_t sequence, const float *row_loss, const int32_t *greedy, int64_t n);
     void *self;
+    int worker, workers; /* 0, 0: all is done here */
+    int64_t *begin;      /* [workers + 1]: whose sequences are whose */
 };
 
 static void visit_all(const struct walk *walk, const struct batch *batch, int64_t first, const float *row_loss, const int32_t *greedy)
@@ -28,7 +30,7 @@ static void visit_all(const struct walk *walk, const struct batch *batch, int64_
 
 struct capacity loss_capacity(const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens)
 {
-    struct capacity most = { 1, 1, 1 }, now = { 0 };
+    struct capacity most = { 1, 1, 1, 0 }, now = { 0 };
     for (int64_t i = 0; i < count; i++) { /* as micro_batches() cuts */
         if (sequence[i].count > micro_batch_tokens - now.rows)
             now = (struct capacity){ 0 };
@@ -54,12 +56,20 @@ static enum status walk_batches(const struct walk *walk, struct error *err)
         pointer[i] = &sequence[i];
     int64_t *first = NEW_ARRAY(arena, walk->count + 1, int64_t);
     int64_t batches = micro_batches(pointer, walk->count, walk->micro_batch_tokens, first);
+    int64_t begin = 0, end = batches;
+    if (walk->workers) {
+        micro_batch_shares(pointer, first, batches, walk->workers, walk->begin);
+        begin = walk->begin[walk->worker];
+        end = walk->begin[walk->worker + 1];
+        for (int worker = 0; worker <= walk->workers; worker++)
+            walk->begin[worker] = first[walk->begin[worker]];
+    }
     struct batch *batch = batch_new(arena, capacity.rows, capacity.sequences);
     float *row_loss = NEW_ARRAY(arena, capacity.selected, float);
     int32_t *greedy = NEW_ARRAY(arena, capacity.selected, int32_t);
     struct forward forward;
     enum status status = forward_new(&forward, arena, walk->session, FOR_LOSS, capacity, NULL, false, err);
-    for (int64_t b = 0; status == OK && b < batches; b++) {
+    for (int64_t b = begin; status == OK && b < end; b++) {
         batch_fill(batch, pointer + first[b], first[b + 1] - first[b], NULL);
         if (batch->selected == 0)
             continue;
@@ -97,7 +107,7 @@ enum status score_sequences(struct session *session, struct arena *arena, const 
         score[i].logprob = NEW_ARRAY(arena, sequence[i].count, float);
         score[i].greedy = NEW_ARRAY(arena, sequence[i].count, int32_t);
     }
-    struct walk walk = { session, all_trained, count, BATCH_ROWS, take_scores, score };
+    const struct walk walk = { session, all_trained, count, BATCH_ROWS, take_scores, score, 0, 0, NULL };
     return walk_batches(&walk, err);
 }
 
@@ -106,7 +116,7 @@ enum status score_logits(struct session *session, struct arena *arena, const str
     struct arena *own = arena_create_like(arena);
     const int64_t rows = sequence->count, in_front = session_in_front(session, sequence->choice).tokens, all_rows = rows + in_front;
     struct forward forward;
-    enum status status = forward_new(&forward, own, session, FOR_LOGITS, (struct capacity){ all_rows, rows, 1 }, NULL, false, err);
+    enum status status = forward_new(&forward, own, session, FOR_LOGITS, (struct capacity){ all_rows, rows, 1, 0 }, NULL, false, err);
     if (status == OK) {
         struct batch *batch = batch_new(own, all_rows, 1);
         const struct sequence whole = { .ids = sequence->ids, .labels = sequence->ids, .count = rows, .choice = sequence->choice },
@@ -127,9 +137,8 @@ enum status score_logits(struct session *session, struct arena *arena, const str
 
 static void take_loss(void *self, int64_t s, const float *row_loss, const int32_t *greedy, int64_t n)
 {
-    (void)s;
     (void)greedy;
-    struct loss_sum *sum = self;
+    struct loss_sum *sum = (struct loss_sum *)self + s;
     for (int64_t t = 0; t < n; t++) {
         sum->loss += (double)row_loss[t];
         sum->squares += (double)row_loss[t] * (double)row_loss[t];
@@ -137,12 +146,33 @@ static void take_loss(void *self, int64_t s, const float *row_loss, const int32_
     sum->tokens += n;
 }
 
+enum status losses_of_sequences(struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens, int worker, int workers,
+                                struct loss_sum *each, int64_t *begin, struct error *err)
+{
+    const struct walk walk = { session, sequence, count, micro_batch_tokens, take_loss, each, worker, workers, begin };
+    memset(each, 0, (size_t)count * sizeof *each);
+    memset(begin, 0, (size_t)(workers + 1) * sizeof *begin);
+    return walk_batches(&walk, err);
+}
+
+struct loss_sum loss_total(const struct loss_sum *each, int64_t count)
+{
+    struct loss_sum sum = { 0 };
+    for (int64_t i = 0; i < count; i++)
+        sum = (struct loss_sum){ sum.loss + each[i].loss, sum.squares + each[i].squares, sum.tokens + each[i].tokens };
+    return sum;
+}
+
 enum status loss_of_sequences(struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens, struct loss_sum *sum,
                               struct error *err)
 {
-    *sum = (struct loss_sum){ 0 };
-    struct walk walk = { session, sequence, count, micro_batch_tokens, take_loss, sum };
-    return walk_batches(&walk, err);
+    int64_t begin[2];
+    struct arena *arena = arena_create_like(session->arena);
+    struct loss_sum *each = NEW_ARRAY(arena, count, struct loss_sum);
+    enum status status = losses_of_sequences(session, sequence, count, micro_batch_tokens, 0, 1, each, begin, err);
+    *sum = loss_total(each, count);
+    arena_destroy(arena);
+    return status;
 }
 
 enum status loss_needs(struct inference_needs *needs, const struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens,

@@ -26,7 +26,14 @@ struct capacity loss_capacity(const struct sequence *sequence, int64_t count, in
 /* What loss_of_sequences() will take. used: as for model_touched_bytes(). */
 enum status loss_needs(struct inference_needs *needs, const struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens,
                        const bool *used, struct error *err) MUST_USE;
-/* micro_batch_tokens bounds the rows of a batch (a longer sequence still runs alone). */
+/* The losses of each sequence; several workers share whole batches out, and worker w makes each[begin[w]] .. each[begin[w + 1]]. begin has room for workers
+ * + 1.
+ */
+enum status losses_of_sequences(struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens, int worker, int workers,
+                                struct loss_sum *each, int64_t *begin, struct error *err) MUST_USE;
+/* Their sum, in order. */
+struct loss_sum loss_total(const struct loss_sum *each, int64_t count);
+/* All of it. micro_batch_tokens bounds the rows of a batch (a longer sequence still runs alone). */
 enum status loss_of_sequences(struct session *session, const struct sequence *sequence, int64_t count, int64_t micro_batch_tokens, struct loss_sum *sum,
                               struct error *err) MUST_USE;
 

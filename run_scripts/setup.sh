@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what building graft needs from Debian or Ubuntu packages; with the argument `tests` also what its tests need.
+# Installs what building graft needs from Debian or Ubuntu packages; with the argument `ranks` also what training with several ranks needs, with
+# `tests` all that the tests need.
 #
-#   run_scripts/setup.sh [tests]
+#   run_scripts/setup.sh [ranks | tests]
 #
 # Installs only what is missing, and only as root; otherwise it says exactly what is missing and stops. Nothing is
 # downloaded when everything is there.
@@ -10,11 +11,13 @@ set -euo pipefail
 # ocl-icd-opencl-dev: Debian's oneDNN is built with OpenCL, and its CMake file asks for it though graft does not use it.
 packages=(gcc g++ cmake ninja-build pkg-config python3
           libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev zlib1g-dev libdnnl-dev ocl-icd-opencl-dev libssl-dev libhdf5-dev)
+ranks=(libopenmpi-dev openmpi-bin)
 case "${1-}" in
 "") ;;
-tests) packages+=(libcmocka-dev clang-format gzip git) ;;
+ranks) packages+=("${ranks[@]}") ;;
+tests) packages+=("${ranks[@]}" libcmocka-dev clang-format gzip git) ;;
 *)
-    echo "setup.sh: unknown argument '$1': nothing or 'tests' is wanted" >&2
+    echo "setup.sh: unknown argument '$1': nothing, 'ranks' or 'tests' is wanted" >&2
     exit 2
     ;;
 esac

@@ -28,7 +28,7 @@ static size_t frozen_bytes(const struct session *session, const struct parameter
 static void add_up(struct needs *n, const struct session *session)
 {
     n->converted = device_footprint(session->device, session->model->converted_bytes);
-    n->sum = n->program + n->mapped + n->converted + n->parameters + n->frozen + n->best + n->host + device_footprint(session->device, n->cache) +
+    n->sum = n->program + n->mapped + n->converted + n->parameters + n->frozen + n->sums + n->best + n->host + device_footprint(session->device, n->cache) +
              device_footprint(session->device, larger(n->training, n->evaluation));
 }
 
@@ -66,6 +66,7 @@ static enum status count_needs(struct needs *needs, const struct session *sessio
         needs->mapped = larger(model_touched_bytes(session->model, forward.program, used), loss.touched);
         needs->parameters = 4 * parameter_bytes(session, parameters);
         needs->frozen = frozen_bytes(session, parameters);
+        needs->sums = device_footprint(session->device, (size_t)(gradient_sum_spare(capacity->micro_batches, 1) * parameters->count) * sizeof(float));
         needs->best = eval->count ? (size_t)parameters->count * sizeof(float) : 0;
         needs->host = arena_used(lasting) + loss.host;
         needs->evaluation = loss.activations;

@@ -15,6 +15,7 @@ struct needs {
     size_t mapped, converted;    /* weights: what will be read of the mapping, and what is copied */
     size_t parameters;           /* values; in training also gradients, two moments */
     size_t frozen;               /* values of the adapter that training does not change: the start of pissa */
+    size_t sums;                 /* of gradients, while a step goes through its micro-batches */
     size_t best;                 /* and the values of the best evaluation */
     size_t host;                 /* plans, and results on the host */
     size_t cache;                /* keys and values of the past */

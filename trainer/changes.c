@@ -9,7 +9,7 @@ static const char *const harmless[] = {
     "model.path",          "adapter.init_from",         "data.cache",
     "data.accept",         "training.output_dir",       "training.logging_steps",
     "training.save_steps", "training.save_total_limit", "training.memory_limit",
-    "training.recompute",
+    "training.recompute",  "training.rank_timeout",     "training.check_ranks_steps",
 };
 
 /* A configuration as a list of keys and values. */

@@ -241,6 +241,13 @@ enum status checkpoint_fits(const struct checkpoint *checkpoint, const struct pa
     return OK;
 }
 
+void checkpoint_restore(const struct checkpoint *checkpoint, const struct parameters *p)
+{
+    tensor_upload(p->device, p->value, checkpoint->value);
+    tensor_upload(p->device, p->first, checkpoint->first);
+    tensor_upload(p->device, p->second, checkpoint->second);
+}
+
 void checkpoint_close(struct checkpoint *checkpoint)
 {
     hdf5_close(&checkpoint->file);

@@ -40,6 +40,8 @@ enum status checkpoint_open(struct checkpoint *checkpoint, struct arena *arena, 
 bool checkpoint_is(const char *path);
 /* Whether its arrays are those of these parameters, by name and shape. Errors: BAD_FILE, naming the first tensor that is not. */
 enum status checkpoint_fits(const struct checkpoint *checkpoint, const struct parameters *parameters, struct error *err) MUST_USE;
+/* Parameters and moments become what they were. The checkpoint must fit. */
+void checkpoint_restore(const struct checkpoint *checkpoint, const struct parameters *parameters);
 void checkpoint_close(struct checkpoint *checkpoint); /* safe on a zeroed or closed one */
 
 #endif

@@ -14,10 +14,12 @@ enum recompute { RECOMPUTE_AUTO, RECOMPUTE_ALWAYS, RECOMPUTE_NEVER };
 
 struct training_settings {
     const char *output_dir;
-    int64_t seed, max_steps, batch_size, micro_batch_tokens, warmup_steps, logging_steps, eval_steps, save_steps, save_total_limit, early_stopping_patience;
+    int64_t seed, max_steps, batch_size, micro_batch_tokens, warmup_steps, logging_steps, eval_steps, save_steps, save_total_limit, early_stopping_patience,
+        check_ranks_steps;
     double num_train_epochs, learning_rate, warmup_ratio, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm, early_stopping_threshold,
         loraplus_lr_ratio, loraplus_lr_embedding, /* 0: not given */
-        memory_limit;                             /* GiB; 0: what is free */
+        memory_limit,                             /* GiB; 0: what is free */
+        rank_timeout;                             /* seconds */
     int lr_scheduler_type, recompute;
     bool shuffle, load_best_model_at_end;
 };

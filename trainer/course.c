@@ -43,13 +43,15 @@ static void hold_micro_batch(struct capacity *capacity, const struct sequence *c
         rows += sequence[i]->count;
         selected += sequence[i]->trained;
     }
-    *capacity = (struct capacity){ larger(capacity->rows, rows), larger(capacity->selected, selected), larger(capacity->sequences, count) };
+    capacity->rows = larger(capacity->rows, rows);
+    capacity->selected = larger(capacity->selected, selected);
+    capacity->sequences = larger(capacity->sequences, count);
 }
 
 struct capacity course_capacity(struct arena *arena, const struct dataset *train, const struct training_settings *settings)
 {
     struct course course = course_new(arena, train, settings);
-    struct capacity capacity = { 1, 1, 1 };
+    struct capacity capacity = { 1, 1, 1, 1 };
     int64_t steps = settings->shuffle || course.steps < course.steps_per_epoch || course.length != train->count
                         ? course.steps
                         : course.steps_per_epoch; /* the same again, unless shuffled or mixed */
@@ -58,6 +60,7 @@ struct capacity course_capacity(struct arena *arena, const struct dataset *train
     struct packing packing = packing_new(arena, settings->batch_size);
     for (int64_t step = 1; step <= steps; step++) {
         const int64_t count = course_step(&course, step), batches = packing_fill(&packing, course.sequence, count, step_micro_batch_tokens(train, settings));
+        capacity.micro_batches = larger(capacity.micro_batches, batches);
         for (int64_t b = 0; b < batches; b++)
             hold_micro_batch(&capacity, packing.sequence + packing.first[b], packing.first[b + 1] - packing.first[b]);
     }

@@ -22,7 +22,8 @@ struct course {
 struct course course_new(struct arena *arena, const struct dataset *train, const struct training_settings *settings);
 /* Fills course->sequence: a slice of the epoch's order; the last step of an epoch may be short. step counts from 1. Returns how many. */
 int64_t course_step(struct course *course, int64_t step);
-/* What the largest micro-batch of the whole course holds. Of a course too long to be walked: what any could hold. */
+/* What the largest micro-batch of the whole course holds, and how many micro-batches a step has at most. Of a course too long to be walked: what any could
+ * hold. */
 struct capacity course_capacity(struct arena *arena, const struct dataset *train, const struct training_settings *settings);
 
 #endif

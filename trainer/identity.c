@@ -28,6 +28,7 @@ enum status identity_make(struct identity *identity, const struct run *run, stru
     snprintf(text[TOKENIZER], sizeof *text, "%s", run->tokenizer ? tokenizer_hash(run->tokenizer) : "");
     snprintf(text[DATA], sizeof *text, "%s", run->train.hash);
     snprintf(text[EVAL_DATA], sizeof *text, "%s", run->eval.count ? run->eval.hash : "");
-    TRY(model_hash(&run->model, text[BASE], err));
+    if (comm_first_here(run->comm))
+        TRY(model_hash(&run->model, text[BASE], err));
     return adapter_hash(run->adapter, text[START], err);
 }

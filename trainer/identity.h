@@ -13,7 +13,8 @@ struct identity {
 extern const char *const identity_name[IDENTITY_PARTS]; /* "graft", "device", "base", ... */
 extern const char *const identity_key[IDENTITY_PARTS];  /* in manifest.json: "base_hash" where it is one */
 
-/* Of an opened run whose parameters are still what they start from. Reads every weight once. Errors: those of the hashes. */
+/* Of an opened run whose parameters are still what they start from. Reads every weight once; of ranks on one host, which read the same files, the first alone
+ * does, and BASE is "" elsewhere. Errors: those of the hashes. */
 enum status identity_make(struct identity *identity, const struct run *run, struct error *err) MUST_USE;
 
 #endif

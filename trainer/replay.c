@@ -144,7 +144,7 @@ enum status replay_run(struct replay *replay, struct run *run, int64_t steps, in
     *taken = 0;
     enum status status = compare_inputs(r, run, err);
     if (status == OK)
-        status = stepper_create(&stepper, arena, &run->session, run->adapter, run->budget.capacity, run->budget.micro_batch_tokens, &chosen, err);
+        status = stepper_create(&stepper, arena, &run->session, run->adapter, run->comm, run->budget.capacity, run->budget.micro_batch_tokens, &chosen, err);
     if (status == OK)
         status = walk(r, run, &stepper, arena, steps, taken, err);
     if (status == OK && *taken == 0)

@@ -6,6 +6,8 @@
 #include "trainer/folder.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -132,6 +134,22 @@ enum status resume_find(struct resume *resume, struct arena *arena, const struct
         return begin_again(resume, arena, folder, err);
     return fail_with(err, EXISTS, "%s: training.output_dir: %s already holds a run (%s)", "choose another folder, or give --force to replace it", config->path,
                      folder, found);
+}
+
+enum status resume_share(struct resume *resume, struct arena *arena, struct comm *comm, struct error *err)
+{
+    char path[PATH_MAX] = "";
+    if (comm->ranks == 1)
+        return OK;
+    if (resume->checkpoint.path && snprintf(path, sizeof path, "%s", resume->checkpoint.path) >= (int)sizeof path)
+        return fail_with(err, BAD_OPTION, "%s: a path longer than %zu bytes", "choose a shorter training.output_dir", resume->checkpoint.path, sizeof path - 1);
+    TRY(comm_broadcast(comm, 0, path, sizeof path, err));
+    if (comm->rank == 0 || !*path)
+        return OK;
+    if (!file_exists(path))
+        return fail_with(err, BAD_FILE, "%s: rank 0 goes on from this checkpoint, and it is not there",
+                         "give training.output_dir a folder that all hosts share", path);
+    return checkpoint_open(&resume->checkpoint, arena, arena_text(arena, path, strlen(path)), err);
 }
 
 enum status resume_prepare(const struct resume *resume, struct run *run, struct error *err)

@@ -4,6 +4,7 @@
 
 #include "trainer/changes.h"
 #include "trainer/checkpoint.h"
+#include "trainer/comm.h"
 
 struct resume {
     const char *where;            /* what the run goes on from, for messages; NULL: there was no run before */
@@ -16,6 +17,9 @@ struct resume {
  * a checkpoint in output_dir/checkpoints. force: a run that is there will be replaced. Close whatever the outcome. Errors: EXISTS, BAD_CONFIG (the folder
  * cannot be one), BAD_OPTION, BAD_FILE. */
 enum status resume_find(struct resume *resume, struct arena *arena, const struct config *config, const char *mode, bool force, struct error *err) MUST_USE;
+/* All ranks, behind a meeting: the others than rank 0, which alone has looked, open the checkpoint that it goes on from. Whether that is the same one is for
+ * agreement_at_start() to say. Errors: BAD_FILE, and those of comm_broadcast(). */
+enum status resume_share(struct resume *resume, struct arena *arena, struct comm *comm, struct error *err) MUST_USE;
 /* Makes an opened run the one that goes on, before weights are read: its micro-batches are those of the run before where the settings leave them to graft.
  * Errors: DOES_NOT_FIT. */
 enum status resume_prepare(const struct resume *resume, struct run *run, struct error *err) MUST_USE;

@@ -101,9 +101,21 @@ static enum status check_lengths(const struct run *run, const struct dataset *da
     return OK;
 }
 
+/* Ranks of a host share what it has free, and sums that travel need some vectors more. */
+static struct memory memory_here(const struct run *run)
+{
+    struct memory memory = memory_now();
+    const int64_t batch = run->config.training.batch_size;
+    const int more = gradient_sum_spare(batch, run->comm->ranks) - gradient_sum_spare(batch, 1);
+    const size_t bytes = (size_t)more * (size_t)run->adapter->parameters->count * sizeof(float);
+    memory.available /= (size_t)run->comm->here;
+    memory.available -= bytes < memory.available ? bytes : memory.available;
+    return memory;
+}
+
 enum status run_fit(struct run *run, const struct training_settings *settings, struct error *err)
 {
-    return budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, settings, memory_now(), err);
+    return budget_choose(&run->budget, &run->session, run->adapter->parameters, &run->train, &run->eval, settings, memory_here(run), err);
 }
 
 enum status run_load(struct run *run, struct error *err)
@@ -115,7 +127,7 @@ enum status run_load(struct run *run, struct error *err)
 enum status run_open(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count, bool weights,
                      struct error *err)
 {
-    *run = (struct run){ .arena = arena, .device = device };
+    *run = (struct run){ .arena = arena, .device = device, .comm = run->comm ? run->comm : comm_alone(arena) };
     TRY(config_read(&run->config, arena, path, overrides, count, err));
     TRY(model_config_read(&run->model_config, arena, run->config.model.path, err));
     TRY(check_model(run, err));

@@ -8,6 +8,7 @@
 struct run {
     struct arena *arena;
     struct device *device;
+    struct comm *comm; /* with whom; set before opening, or one process */
     struct config config;
     struct model_config model_config;
     struct model model;
@@ -23,7 +24,7 @@ struct run {
 enum status run_open_data(struct run *run, struct error *err) MUST_USE;
 /* BAD_DATA if the data have what the configuration does not accept. */
 enum status run_gate(const struct run *run, struct error *err) MUST_USE;
-/* Configuration, data, model, adapter, budget; and, when `weights`, run_load(): nothing before has touched a weight. Close whatever
+/* run: zeroed, but for comm. Configuration, data, model, adapter, budget; and, when `weights`, run_load(): nothing before has touched a weight. Close whatever
  * the outcome. Errors: DOES_NOT_FIT before a weight is read, and all that the parts say. */
 enum status run_open(struct run *run, struct arena *arena, struct device *device, const char *path, const char *const *overrides, int count, bool weights,
                      struct error *err) MUST_USE;

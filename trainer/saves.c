@@ -120,18 +120,13 @@ static enum status cut_metrics(const char *path, int64_t bytes, struct error *er
 enum status saves_go_on(struct saves *saves, struct run *run, const struct identity *identity, const struct checkpoint *from, struct arena *arena,
                         struct error *err)
 {
-    struct parameters *parameters = run->adapter->parameters;
     TRY(begin(saves, run, identity, arena, err));
     TRY(forget_behind(saves, from->position.step, err));
     TRY(remove_over_limit(saves, err));
     TRY(file_remove(in_folder(saves, "manifest.json"), err));
     TRY(cut_metrics(in_folder(saves, "metrics.jsonl"), from->position.metrics_bytes, err));
     TRY(write_config(saves, err));
-    TRY(bring_back_best(saves, from, err));
-    set_values(saves, from->value);
-    tensor_upload(run->device, parameters->first, from->first);
-    tensor_upload(run->device, parameters->second, from->second);
-    return OK;
+    return bring_back_best(saves, from, err);
 }
 
 static bool is_newest(const struct kept *kept, int64_t step)

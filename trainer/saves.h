@@ -18,8 +18,8 @@ struct saves {
 /* Makes the folder and locks it, removes the records and checkpoints of an earlier run, writes config.yaml. An earlier run's adapter stays until there is one
  * to replace it. identity must live as long. End it whatever the outcome. Errors: DISK, EXISTS if another process trains there. */
 enum status saves_begin(struct saves *saves, struct run *run, const struct identity *identity, struct arena *arena, struct error *err) MUST_USE;
-/* The same for a run that goes on: parameters and folder become what they were at the checkpoint, which stays the newest; what the run had written behind it is
- * removed, for it will be written again. The checkpoint must fit. */
+/* The same for a run that goes on: the folder becomes what it was at the checkpoint, which stays the newest; what the run had written behind it is removed, for
+ * it will be written again. The checkpoint must fit, and checkpoint_restore() come behind: parameters may be those of the best until then. */
 enum status saves_go_on(struct saves *saves, struct run *run, const struct identity *identity, const struct checkpoint *from, struct arena *arena,
                         struct error *err) MUST_USE;
 /* output_dir/adapters/step-000200, and removes the oldest beyond save_total_limit. */

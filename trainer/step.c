@@ -23,15 +23,16 @@ struct capacity step_capacity(const struct dataset *train, const struct training
     if (rows > batch * longest)
         rows = batch * longest;
     int64_t sequences = batch < rows ? batch : rows;
-    return (struct capacity){ .rows = rows, .selected = rows, .sequences = sequences };
+    return (struct capacity){ .rows = rows, .selected = rows, .sequences = sequences, .micro_batches = batch };
 }
 
-enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, const struct adapter *adapter, struct capacity capacity,
-                           int64_t micro_batch_tokens, const struct training_settings *settings, struct error *err)
+enum status stepper_create(struct stepper *stepper, struct arena *arena, struct session *session, const struct adapter *adapter, struct comm *comm,
+                           struct capacity capacity, int64_t micro_batch_tokens, const struct training_settings *settings, struct error *err)
 {
     *stepper = (struct stepper){
         .session = session,
         .parameters = adapter->parameters,
+        .comm = comm,
         .hyper = { .beta1 = settings->adam_beta1,
                    .beta2 = settings->adam_beta2,
                    .epsilon = settings->adam_epsilon,
@@ -40,19 +41,42 @@ enum status stepper_create(struct stepper *stepper, struct arena *arena, struct 
         .batch = batch_new(arena, capacity.rows, capacity.sequences),
         .row_loss = NEW_ARRAY(arena, capacity.selected, float),
         .packing = packing_new(arena, settings->batch_size),
+        .share = NEW_ARRAY(arena, comm->ranks + 1, int64_t),
+        .loss = NEW_ARRAY(arena, settings->batch_size, double),
         .micro_batch_tokens = micro_batch_tokens,
         .seed = (uint64_t)settings->seed,
     };
     TRY(optimizer_create(&stepper->optimizer, arena, adapter->parameters, ranges_new(arena, adapter, settings), session->device, err));
+    TRY(gradient_sum_create(&stepper->sum, arena, adapter->parameters, session->device, comm, capacity.micro_batches, err));
     return forward_new(&stepper->forward, arena, session, FOR_TRAINING, capacity, NULL, settings->recompute == RECOMPUTE_ALWAYS, err);
 }
 
 static enum status run_micro_batch(struct stepper *stepper, const struct feed *feed, double *loss, struct error *err)
 {
+    gradient_sum_prepare(&stepper->sum);
     TRY(forward_run(stepper->session, &stepper->forward, feed, err));
     tensor_download(stepper->session->device, stepper->forward.loss.row_loss, stepper->row_loss);
+    *loss = 0;
     for (int64_t i = 0; i < feed->batch->selected; i++)
         *loss += (double)stepper->row_loss[i];
+    return gradient_sum_take(&stepper->sum, err);
+}
+
+/* The micro-batches of this rank. */
+static enum status run_share(struct stepper *stepper, int64_t step, const struct step_result *result, struct error *err)
+{
+    const struct packing *packing = &stepper->packing;
+    const int64_t *share = stepper->share + stepper->comm->rank;
+    struct feed feed = { .batch = stepper->batch, .weight = (float)(1 / (double)result->trained), .seed = stepper->seed, .step = (int32_t)step };
+    gradient_sum_begin(&stepper->sum, share[0], share[1], result->micro_batches);
+    for (int64_t m = share[0]; m < share[1]; m++) {
+        int64_t begin = packing->first[m], end = packing->first[m + 1];
+        batch_fill(stepper->batch, packing->sequence + begin, end - begin, packing->row + begin);
+        TRY(run_micro_batch(stepper, &feed, &stepper->loss[m], err));
+        if (!isfinite(stepper->loss[m]))
+            return fail_with(err, UNHEALTHY, "step %lld: the loss is not finite, first in a batch that begins with %s",
+                             "lower training.learning_rate, or look at those records with 'graft data show'", (long long)step, packing->sequence[begin]->where);
+    }
     return OK;
 }
 
@@ -67,16 +91,14 @@ enum status stepper_run(struct stepper *stepper, const struct sequence *const *s
     CHECK(result->trained > 0);
     struct packing *packing = &stepper->packing;
     result->micro_batches = packing_fill(packing, sequence, count, stepper->micro_batch_tokens);
-    parameters_zero_gradient(stepper->parameters);
-    struct feed feed = { .batch = stepper->batch, .weight = (float)(1 / (double)result->trained), .seed = stepper->seed, .step = (int32_t)step };
-    for (int64_t m = 0; m < result->micro_batches; m++) {
-        int64_t begin = packing->first[m], end = packing->first[m + 1];
-        batch_fill(stepper->batch, packing->sequence + begin, end - begin, packing->row + begin);
-        TRY(run_micro_batch(stepper, &feed, &result->loss, err));
-        if (!isfinite(result->loss))
-            return fail_with(err, UNHEALTHY, "step %lld: the loss is not finite, first in a batch that begins with %s",
-                             "lower training.learning_rate, or look at those records with 'graft data show'", (long long)step, packing->sequence[begin]->where);
-    }
+    micro_batch_shares(packing->sequence, packing->first, result->micro_batches, stepper->comm->ranks, stepper->share);
+    comm_phase(stepper->comm, step, "micro-batches");
+    TRY(comm_meet(stepper->comm, run_share(stepper, step, result, err), err));
+    comm_phase(stepper->comm, step, "sum of gradients");
+    TRY(gradient_sum_finish(&stepper->sum, stepper->share, err));
+    TRY(comm_gather(stepper->comm, stepper->loss, stepper->share, sizeof *stepper->loss, err));
+    for (int64_t m = 0; m < result->micro_batches; m++)
+        result->loss += stepper->loss[m];
     result->loss /= (double)result->trained;
     TRY(optimizer_norm(&stepper->optimizer, &result->grad_norm, err));
     if (!isfinite(result->grad_norm))
@@ -87,5 +109,6 @@ enum status stepper_run(struct stepper *stepper, const struct sequence *const *s
 
 void stepper_destroy(struct stepper *stepper)
 {
+    gradient_sum_destroy(&stepper->sum);
     optimizer_destroy(&stepper->optimizer);
 }

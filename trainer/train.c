@@ -1,6 +1,7 @@
 /* The training loop and nothing but the loop: next step, log, evaluate, save. */
 #include "trainer/train.h"
 #include "common/files.h"
+#include "trainer/agreement.h"
 #include "trainer/course.h"
 #include "trainer/metrics.h"
 #include "trainer/progress.h"
@@ -14,7 +15,7 @@
 
 struct loop {
     struct run *run;
-    bool quiet;
+    bool quiet, leads; /* rank 0 alone writes and says something */
     struct train_outcome *outcome;
     struct arena *arena; /* of the steps' programs and buffers */
     struct stepper stepper;
@@ -22,27 +23,33 @@ struct loop {
     const struct identity *identity;
     struct saves saves;
     struct course course;
-    int64_t since_best; /* evaluations without improvement */
-    double began;       /* so that now - began are the seconds trained, those of earlier sittings included */
+    struct loss_sum *each; /* eval.count */
+    int64_t since_best;    /* evaluations without improvement */
+    double began;          /* so that now - began are the seconds trained, those of earlier sittings included */
     double log_began;
     int64_t log_tokens;
 };
 
-void train_block_signals(void)
+/* SIGUSR1 is how Slurm and mpirun hand on that time is up. */
+static sigset_t ending_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    return set;
+}
+
+void train_block_signals(void)
+{
+    const sigset_t set = ending_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 static bool interrupted(void)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
+    const sigset_t set = ending_signals();
     const struct timespec now = { 0 };
     return sigtimedwait(&set, NULL, &now) > 0;
 }
@@ -60,7 +67,7 @@ static enum status log_step(struct loop *loop, int64_t step, const struct step_r
     loop->log_tokens += result->tokens;
     double tokens_per_second = (double)loop->log_tokens / (seconds > 0 ? seconds : 1e-9);
     progress_step(&loop->progress, step, result, rate, tokens_per_second, logged);
-    if (!logged)
+    if (!logged || !loop->leads)
         return OK;
     loop->log_began = now;
     loop->log_tokens = 0;
@@ -73,6 +80,24 @@ static bool patience_is_over(const struct loop *loop)
     return patience && loop->since_best >= patience;
 }
 
+/* Ranks share the sequences out; the sum is in their order. */
+static enum status eval_loss(struct loop *loop, int64_t step, struct loss_sum *sum, struct error *err)
+{
+    struct run *run = loop->run;
+    struct comm *comm = run->comm;
+    struct arena *arena = arena_create_like(run->arena);
+    int64_t *begin = NEW_ARRAY(arena, comm->ranks + 1, int64_t);
+    comm_phase(comm, step, "evaluation");
+    enum status status = losses_of_sequences(&run->session, run->eval.sequence, run->eval.count, loop->stepper.micro_batch_tokens, comm->rank, comm->ranks,
+                                             loop->each, begin, err);
+    status = comm_meet(comm, status, err);
+    if (status == OK)
+        status = comm_gather(comm, loop->each, begin, sizeof *loop->each, err);
+    *sum = loss_total(loop->each, run->eval.count);
+    arena_destroy(arena);
+    return status;
+}
+
 /* Evaluates, and keeps the best adapter. */
 static enum status evaluate(struct loop *loop, int64_t step, struct error *err)
 {
@@ -80,18 +105,20 @@ static enum status evaluate(struct loop *loop, int64_t step, struct error *err)
     const struct training_settings *settings = &run->config.training;
     struct loss_sum sum;
     double began = monotonic_seconds();
-    TRY(loss_of_sequences(&run->session, run->eval.sequence, run->eval.count, loop->stepper.micro_batch_tokens, &sum, err));
+    TRY(eval_loss(loop, step, &sum, err));
     double loss = sum.loss / (double)sum.tokens;
     if (!isfinite(loss))
         return fail_with(err, UNHEALTHY, "step %lld: eval_loss is not finite", "lower training.learning_rate", (long long)step);
-    TRY(metrics_eval(run, step, &sum, err));
+    if (loop->leads)
+        TRY(metrics_eval(run, step, &sum, err));
     progress_say(&loop->progress, "step %lld: eval_loss %.4f, perplexity %.2f", (long long)step, loss, exp(loss));
     loop->outcome->eval_loss = loss;
     if (isnan(loop->outcome->best_eval_loss) || loss < loop->outcome->best_eval_loss - settings->early_stopping_threshold) {
         loop->outcome->best_eval_loss = loss;
         loop->outcome->best_step = step;
         loop->since_best = 0;
-        TRY(saves_best(&loop->saves, err));
+        if (loop->leads)
+            TRY(saves_best(&loop->saves, err));
     } else {
         loop->since_best++;
     }
@@ -132,7 +159,9 @@ static enum status one_step(struct loop *loop, int64_t step, struct error *err)
         TRY(evaluate(loop, step, err));
     dataset_forget(&run->train);
     dataset_forget(&run->eval);
-    if (!is_saved(loop, step))
+    if (settings->check_ranks_steps && step % settings->check_ranks_steps == 0)
+        TRY(agreement_of_parameters(run, step, err));
+    if (!loop->leads || !is_saved(loop, step))
         return OK;
     TRY(saves_step(&loop->saves, step, err));
     return save_checkpoint(loop, err);
@@ -164,6 +193,8 @@ static enum status walk(struct loop *loop, struct error *err)
 static enum status finish(struct loop *loop, enum status status, struct error *err)
 {
     struct run *run = loop->run;
+    if (!loop->leads)
+        return status;
     struct error second = { 0 };
     const char *outcome = status == INTERRUPTED ? "interrupted" : loop->outcome->stopped_early ? "stopped early" : "finished";
     if (status == OK && !saves_changed(&loop->saves))
@@ -184,8 +215,10 @@ static enum status finish(struct loop *loop, enum status status, struct error *e
 }
 
 /* Where the run is, as the checkpoint says it. */
-static void go_on(struct loop *loop, const struct position *p)
+static void go_on(struct loop *loop, const struct checkpoint *from)
 {
+    const struct position *p = &from->position;
+    checkpoint_restore(from, loop->run->adapter->parameters);
     *loop->outcome = (struct train_outcome){ .steps = p->step,
                                              .first_loss = p->first_loss,
                                              .last_loss = p->last_loss,
@@ -201,14 +234,14 @@ static enum status begin(struct loop *loop, const struct checkpoint *from, struc
     struct run *run = loop->run;
     struct training_settings chosen = run->config.training;
     chosen.recompute = run->budget.recompute ? RECOMPUTE_ALWAYS : RECOMPUTE_NEVER;
-    TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter, run->budget.capacity, run->budget.micro_batch_tokens, &chosen, err));
-    if (from) {
-        go_on(loop, &from->position);
-        TRY(saves_go_on(&loop->saves, run, loop->identity, from, loop->arena, err));
-    } else {
-        TRY(saves_begin(&loop->saves, run, loop->identity, loop->arena, err));
-    }
+    TRY(stepper_create(&loop->stepper, loop->arena, &run->session, run->adapter, run->comm, run->budget.capacity, run->budget.micro_batch_tokens, &chosen,
+                       err));
+    if (loop->leads)
+        TRY(from ? saves_go_on(&loop->saves, run, loop->identity, from, loop->arena, err) : saves_begin(&loop->saves, run, loop->identity, loop->arena, err));
+    if (from)
+        go_on(loop, from);
     loop->course = course_new(loop->arena, &run->train, &run->config.training);
+    loop->each = NEW_ARRAY(loop->arena, run->eval.count, struct loss_sum);
     loop->progress = progress_begin(loop->quiet, loop->outcome->steps, run->steps);
     loop->log_began = monotonic_seconds();
     return OK;
@@ -217,15 +250,21 @@ static enum status begin(struct loop *loop, const struct checkpoint *from, struc
 enum status train(struct run *run, const struct identity *identity, const struct checkpoint *from, bool quiet, struct train_outcome *outcome, struct error *err)
 {
     *outcome = (struct train_outcome){ .first_loss = NAN, .last_loss = NAN, .eval_loss = NAN, .best_eval_loss = NAN };
-    struct loop loop = {
-        .run = run, .quiet = quiet, .outcome = outcome, .identity = identity, .arena = arena_create_like(run->arena), .began = monotonic_seconds()
-    };
+    struct loop loop = { .run = run,
+                         .quiet = quiet,
+                         .outcome = outcome,
+                         .identity = identity,
+                         .leads = run->comm->rank == 0,
+                         .arena = arena_create_like(run->arena),
+                         .began = monotonic_seconds() };
     enum status status = interrupted() ? interrupted_early(err) : begin(&loop, from, err);
+    status = comm_meet(run->comm, status, err);
     if (status == OK) {
-        status = walk(&loop, err);
+        status = comm_meet(run->comm, walk(&loop, err), err);
         progress_end(&loop.progress);
         outcome->seconds = monotonic_seconds() - loop.began;
-        status = finish(&loop, status, err);
+        comm_phase(run->comm, outcome->steps, "saving");
+        status = comm_meet(run->comm, finish(&loop, status, err), err);
     }
     saves_end(&loop.saves);
     stepper_destroy(&loop.stepper);

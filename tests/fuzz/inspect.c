@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     fuzz_put("pytorch_model.bin.index.json", fuzz_next(&rest));
     options->device = "cpu";
     options->arguments = (struct list){ .item = &folder, .count = 1 };
-    enum status status = command_inspect.run(&(struct cli){ arena, &err }, options);
+    enum status status = command_inspect.run(&(struct cli){ .arena = arena, .err = &err }, options);
     fuzz_check(status, &err);
     fuzz_accepted += status == OK;
     arena_destroy(arena);

@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                            rows[row].more };
     struct common_options *options = arena_alloc(arena, command->bytes);
     CHECK(options_parse(arena, command, COUNT(word), (char **)(uintptr_t)word, options, &err) == OK);
-    enum status status = command->run(&(struct cli){ arena, &err }, options);
+    enum status status = command->run(&(struct cli){ .arena = arena, .err = &err }, options);
     fuzz_check(status, &err);
     fuzz_accepted += status == OK;
     close(file);

@@ -102,7 +102,7 @@ const float *tiny_run_gradient(struct tiny_run *t, struct plan_options options, 
     struct batch *batch = tiny_run_batch(t, t->run.train.count);
     struct parameters *parameters = t->run.adapter->parameters;
     struct forward forward;
-    struct capacity capacity = { batch->rows, batch->rows, batch->sequences };
+    struct capacity capacity = { batch->rows, batch->rows, batch->sequences, 1 };
     options.threads = t->device.threads;
     must(t, forward_new_with(&forward, t->arena, &t->run.session, FOR_TRAINING, capacity, NULL, options, &t->err));
     *program = forward.program;

@@ -73,7 +73,7 @@ static void logits_through_cache(struct tiny_run *t, struct session *session, st
     int32_t *slots = NEW_ARRAY(t->arena, total, int32_t);
     float *logits = NEW_ARRAY(t->arena, total * vocab, float);
     assert_fine(t, kv_cache_create(&cache, t->arena, &t->run.model, total, &t->device, &t->err));
-    assert_fine(t, forward_new(&forward, t->arena, session, FOR_LOGITS, (struct capacity){ total, total, SEQUENCES_HERE }, &cache, false, &t->err));
+    assert_fine(t, forward_new(&forward, t->arena, session, FOR_LOGITS, (struct capacity){ total, total, SEQUENCES_HERE, 0 }, &cache, false, &t->err));
     for (int64_t done = 0, round = 0; done < total; round++) {
         gather(batch, slots, m, fed, round ? feeding->later : feeding->first, of);
         assert_fine(t, forward_run(session, &forward, &(struct feed){ .batch = batch, .slots = slots }, &t->err));
@@ -103,7 +103,7 @@ static void logits_of_batch(struct tiny_run *t, struct session *session, struct 
     for (int64_t r = 0; r < total; r++)
         batch->select[r] = (int32_t)r;
     batch->selected = total;
-    assert_fine(t, forward_new(&forward, t->arena, session, FOR_LOGITS, (struct capacity){ total, total, SEQUENCES_HERE }, NULL, false, &t->err));
+    assert_fine(t, forward_new(&forward, t->arena, session, FOR_LOGITS, (struct capacity){ total, total, SEQUENCES_HERE, 0 }, NULL, false, &t->err));
     assert_fine(t, forward_run(session, &forward, &(struct feed){ .batch = batch }, &t->err));
     tensor_download(&t->device, forward.logits, logits);
     for (int i = 0; i < SEQUENCES_HERE; i++)

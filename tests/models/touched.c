@@ -16,7 +16,7 @@ static struct program *open_program(struct tiny_run *t, struct forward *forward)
 {
     tiny_run_open(t, &(struct tiny_model){ .layers = 2, .width = 256, .mlp_width = 512, .vocab = VOCAB }, (const char *const[]){ NULL });
     assert_true(t->run.model.head != t->run.model.embed);
-    assert_int_equal(forward_new(forward, t->arena, &t->run.session, FOR_LOSS, (struct capacity){ 8, 8, 1 }, NULL, false, &t->err), OK);
+    assert_int_equal(forward_new(forward, t->arena, &t->run.session, FOR_LOSS, (struct capacity){ 8, 8, 1, 0 }, NULL, false, &t->err), OK);
     return forward->program;
 }
 

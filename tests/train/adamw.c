@@ -65,7 +65,7 @@ static void check(struct tiny_run *t, bool clips)
     tensor_download(&t->device, p->value, start);
     for (int64_t i = 0; i < p->count; i++)
         s.p[i] = (double)start[i];
-    assert_fine(t, stepper_create(&stepper, t->arena, &t->run.session, t->run.adapter, step_capacity(&t->run.train, o),
+    assert_fine(t, stepper_create(&stepper, t->arena, &t->run.session, t->run.adapter, comm_alone(t->arena), step_capacity(&t->run.train, o),
                                   step_micro_batch_tokens(&t->run.train, o), o, &t->err));
     for (int step = 1; step <= STEPS; step++) {
         const struct sequence *sequence[] = { &t->run.train.sequence[step], &t->run.train.sequence[step + 2] };

@@ -51,7 +51,7 @@ static void without_a_bound_auto_is_the_fastest_choice(void **state)
     assert_int_equal(budget.micro_batch_tokens, 1024);
     assert_false(budget.recompute);
     const struct needs *n = &budget.needs;
-    assert_int_equal(n->sum, n->program + n->mapped + n->converted + n->parameters + n->host + device_footprint(&t.device, n->training));
+    assert_int_equal(n->sum, n->program + n->mapped + n->converted + n->parameters + n->sums + n->host + device_footprint(&t.device, n->training));
     assert_true(n->mapped > 0 && n->mapped <= t.run.model.mapped_bytes);
     tiny_run_close(&t);
 }

@@ -200,7 +200,7 @@ static void what_is_printed_reads_back_to_the_same_values(void **state)
     struct scratch *s = *state;
     for (size_t i = 0; i < COUNT(round_trips); i++) {
         struct tiny_run t;
-        struct run again;
+        struct run again = { 0 };
         tiny_run_open(&t, &(struct tiny_model){ 0 }, round_trips[i]);
         struct text first = text_new(s->arena), second = text_new(s->arena);
         config_print(&t.run.config, t.run.adapter, &first);

@@ -32,7 +32,7 @@ static struct step_result run_step(struct tiny_run *t, const struct training_set
     assert_true(t->run.train.count <= MOST_SEQUENCES);
     for (int64_t i = 0; i < t->run.train.count; i++)
         sequence[i] = &t->run.train.sequence[i];
-    assert_fine(t, stepper_create(&stepper, t->arena, &t->run.session, t->run.adapter, step_capacity(&t->run.train, settings),
+    assert_fine(t, stepper_create(&stepper, t->arena, &t->run.session, t->run.adapter, comm_alone(t->arena), step_capacity(&t->run.train, settings),
                                   step_micro_batch_tokens(&t->run.train, settings), settings, &t->err));
     assert_fine(t, stepper_run(&stepper, sequence, t->run.train.count, 1e-2, 1, &result, &t->err));
     stepper_destroy(&stepper);
@@ -223,8 +223,9 @@ static void a_step_without_a_finite_loss_changes_nothing(void **state)
         const struct sequence *sequence = &t.run.train.sequence[0];
         ((float *)p->tensor[0]->data)[0] = poison[i];
         const float *before = trained_state(&t);
-        assert_fine(&t, stepper_create(&stepper, t.arena, &t.run.session, t.run.adapter, step_capacity(&t.run.train, &t.run.config.training),
-                                       step_micro_batch_tokens(&t.run.train, &t.run.config.training), &t.run.config.training, &t.err));
+        assert_fine(&t,
+                    stepper_create(&stepper, t.arena, &t.run.session, t.run.adapter, comm_alone(t.arena), step_capacity(&t.run.train, &t.run.config.training),
+                                   step_micro_batch_tokens(&t.run.train, &t.run.config.training), &t.run.config.training, &t.err));
         assert_int_equal(stepper_run(&stepper, &sequence, 1, 1e-2, 5, &result, &err), UNHEALTHY);
         assert_non_null(strstr(err.what, "step 5: the loss is not finite"));
         assert_non_null(strstr(err.what, sequence->where));

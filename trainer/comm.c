@@ -1,0 +1,273 @@
+/* How ranks move bytes and meet, written over two functions of a kind. */
+#include "trainer/comm.h"
+#include "trainer/comm_look.h"
+#include "trainer/progress.h"
+
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+static const double LOOK_SECONDS = 0.1, NOTICE_SECONDS = 2, LEAVE_SECONDS = 60;
+enum { EAGER_TURNS = 1 << 14, CLOCK_TURNS = 64 };
+
+static enum status find_lost(struct comm *comm, int lost, enum loss why, struct error *err);
+
+/* Waiting begins eagerly, since most waits are short, and then sleeps, since threads of other ranks may need the core. */
+static void pause_turn(int64_t turn)
+{
+    const struct timespec moment = { .tv_nsec = 50000 };
+    if (turn < EAGER_TURNS)
+        sched_yield();
+    else
+        nanosleep(&moment, NULL);
+}
+
+/* Whether rank 0 has said that all stop. */
+static enum status hear(struct comm *comm, struct error *err)
+{
+    if (comm->rank == 0 || comm->stop.done)
+        return OK;
+    TRY(comm->kind->test(comm, &comm->stop, err));
+    if (!comm->stop.done)
+        return OK;
+    comm->over = comm->told = true;
+    *err = comm->notice;
+    return err->code;
+}
+
+/* The last moment for the others. Rank 0 speaks first where it can: it hears of all. */
+static double deadline(const struct comm *comm)
+{
+    const double grace = comm->timeout / 20;
+    return comm->met + comm->timeout + (comm->rank == 0 ? 0 : grace > 1 ? grace : 1);
+}
+
+static enum status look_around(struct comm *comm, const struct transfer *transfer, int count, double now, struct error *err)
+{
+    int missing = 0;
+    for (int i = 0; i < count; i++)
+        if (!transfer[i].done) {
+            missing = comm->rank == 0 ? transfer[i].peer : 0; /* rank 0 would have said who, had it been another */
+            break;
+        }
+    for (int rank = 0; rank < comm->ranks; rank++)
+        if (rank != comm->rank && comm_look(comm, rank) == ENDED)
+            return find_lost(comm, rank, ENDED, err);
+    if (now < deadline(comm))
+        return OK;
+    for (int rank = 0; rank < comm->ranks; rank++)
+        if (rank != comm->rank && comm_look(comm, rank) == STOPPED)
+            return find_lost(comm, rank, STOPPED, err);
+    return find_lost(comm, missing, SILENT, err);
+}
+
+static enum status wait_for(struct comm *comm, struct transfer *transfer, int count, struct error *err)
+{
+    double looked = monotonic_seconds();
+    for (int64_t turn = 0;; turn++) {
+        int left = 0;
+        for (int i = 0; i < count; i++) {
+            if (!transfer[i].done)
+                TRY(comm->kind->test(comm, &transfer[i], err));
+            left += !transfer[i].done;
+        }
+        if (left == 0)
+            return OK;
+        TRY(hear(comm, err));
+        const double now = turn < EAGER_TURNS && turn % CLOCK_TURNS ? looked : monotonic_seconds();
+        if (now - looked >= LOOK_SECONDS) {
+            TRY(look_around(comm, transfer, count, now, err));
+            looked = now;
+        }
+        pause_turn(turn);
+    }
+}
+
+static enum status move(struct comm *comm, enum direction direction, int peer, char *bytes, size_t size, struct error *err)
+{
+    for (size_t done = 0; done < size; done += COMM_PIECE) {
+        struct transfer transfer = { .peer = peer };
+        TRY(comm->kind->begin(comm, direction, ORDINARY, bytes + done, size - done < COMM_PIECE ? size - done : COMM_PIECE, &transfer, err));
+        TRY(wait_for(comm, &transfer, 1, err));
+    }
+    return OK;
+}
+
+enum status comm_send(struct comm *comm, int peer, const void *bytes, size_t size, struct error *err)
+{
+    return move(comm, SEND, peer, (char *)(uintptr_t)bytes, size, err);
+}
+
+enum status comm_receive(struct comm *comm, int peer, void *bytes, size_t size, struct error *err)
+{
+    return move(comm, RECEIVE, peer, bytes, size, err);
+}
+
+/* A binomial tree: counted from the root, rank r has it from r without its highest bit. Piece by piece, so that all stages work at once. */
+enum status comm_broadcast(struct comm *comm, int root, void *bytes, size_t size, struct error *err)
+{
+    const int ranks = comm->ranks, me = (comm->rank - root + ranks) % ranks;
+    for (size_t done = 0; done < size; done += COMM_PIECE) {
+        const size_t piece = size - done < COMM_PIECE ? size - done : COMM_PIECE;
+        int highest = 1;
+        while (highest <= me)
+            highest *= 2;
+        if (me)
+            TRY(comm_receive(comm, (me - highest / 2 + root) % ranks, (char *)bytes + done, piece, err));
+        for (int step = highest; me + step < ranks; step *= 2)
+            TRY(comm_send(comm, (me + step + root) % ranks, (char *)bytes + done, piece, err));
+    }
+    return OK;
+}
+
+enum status comm_gather(struct comm *comm, void *array, const int64_t *begin, size_t unit, struct error *err)
+{
+    const int ranks = comm->ranks;
+    for (int rank = 1; rank < ranks; rank++) {
+        char *part = (char *)array + (size_t)begin[rank] * unit;
+        const size_t size = (size_t)(begin[rank + 1] - begin[rank]) * unit;
+        if (comm->rank == 0)
+            TRY(comm_receive(comm, rank, part, size, err));
+        else if (comm->rank == rank)
+            TRY(comm_send(comm, 0, part, size, err));
+    }
+    return ranks > 1 ? comm_broadcast(comm, 0, array, (size_t)begin[ranks] * unit, err) : OK;
+}
+
+/* Rank 0 tells the others to stop, as far as they still listen; a lost one may yet wake up and hear it, but is not waited for. */
+static void notify(struct comm *comm, const struct error *why)
+{
+    struct error unused = { 0 };
+    const double until = monotonic_seconds() + NOTICE_SECONDS;
+    comm->notice = *why;
+    for (int rank = 1; rank < comm->ranks; rank++) {
+        struct transfer *t = &comm->transfer[rank];
+        *t = (struct transfer){ .peer = rank };
+        if (comm->kind->begin(comm, SEND, NOTICE, &comm->notice, sizeof comm->notice, t, &unused) != OK || rank == comm->lost)
+            t->done = true;
+    }
+    for (int left = 1; left && monotonic_seconds() < until;) {
+        left = 0;
+        for (int rank = 1; rank < comm->ranks; rank++) {
+            struct transfer *t = &comm->transfer[rank];
+            left += !t->done && comm->kind->test(comm, t, &unused) == OK && !t->done;
+        }
+        sched_yield();
+    }
+}
+
+static enum status find_lost(struct comm *comm, int lost, enum loss why, struct error *err)
+{
+    comm_describe_loss(comm, lost, why, err);
+    comm->over = true;
+    comm->lost = lost;
+    comm->told = comm->rank > 1; /* rank 0 speaks, and where it is the lost one, rank 1 */
+    if (comm->rank == 0)
+        notify(comm, err);
+    return err->code;
+}
+
+/* Interruptions are the mildest, what the environment does the worst. */
+static int severity(enum status code)
+{
+    return code == OK ? 0 : code == INTERRUPTED ? 1 : status_exit_code(code) == 2 ? 2 : 3;
+}
+
+static enum status stop_all(struct comm *comm, int culprit, struct error *err)
+{
+    char name[96];
+    if (culprit) {
+        *err = comm->failure[culprit];
+        if (err->code != INTERRUPTED)
+            (void)place_failure(err, comm_name(comm, culprit, name));
+    }
+    comm->over = true;
+    notify(comm, err);
+    return err->code;
+}
+
+/* Rank 0 hears all words, then says that all is well, or stops all. */
+static enum status lead(struct comm *comm, struct error *err)
+{
+    int worst = 0;
+    for (int rank = 1; rank < comm->ranks; rank++) {
+        comm->transfer[rank] = (struct transfer){ .peer = rank };
+        TRY(comm->kind->begin(comm, RECEIVE, ORDINARY, &comm->word[rank], sizeof *comm->word, &comm->transfer[rank], err));
+    }
+    TRY(wait_for(comm, comm->transfer + 1, comm->ranks - 1, err));
+    for (int rank = 1; rank < comm->ranks; rank++) {
+        const struct word *word = &comm->word[rank];
+        CHECK(word->meeting == comm->meetings);
+        if (word->code != OK)
+            TRY(comm_receive(comm, rank, &comm->failure[rank], sizeof *comm->failure, err));
+        if (severity((enum status)word->code) > severity((enum status)comm->word[worst].code))
+            worst = rank;
+    }
+    if (comm->word[worst].code != OK)
+        return stop_all(comm, worst, err);
+    for (int rank = 1; rank < comm->ranks; rank++)
+        TRY(comm_send(comm, rank, &comm->verdict, 1, err));
+    return OK;
+}
+
+static enum status follow(struct comm *comm, struct error *err)
+{
+    const struct word *mine = &comm->word[comm->rank];
+    TRY(comm_send(comm, 0, mine, sizeof *mine, err));
+    if (mine->code != OK)
+        TRY(comm_send(comm, 0, &comm->failure[comm->rank], sizeof *comm->failure, err));
+    return comm_receive(comm, 0, &comm->verdict, 1, err);
+}
+
+enum status comm_meet(struct comm *comm, enum status status, struct error *err)
+{
+    if (comm->ranks == 1 || comm->over)
+        return status;
+    struct error heard = *err; /* what was agreed on replaces what happened here */
+    comm->word[comm->rank] = (struct word){ comm->step, (int32_t)status, ++comm->meetings };
+    comm->failure[comm->rank] = *err;
+    if (comm->rank == 0) {
+        status = lead(comm, &heard);
+    } else {
+        heard = (struct error){ 0 };
+        status = follow(comm, &heard);
+    }
+    if (status != OK)
+        *err = heard;
+    comm->met = monotonic_seconds();
+    return status;
+}
+
+void comm_phase(struct comm *comm, int64_t step, const char *phase)
+{
+    comm->step = step;
+    comm->phase = phase;
+}
+
+/* A second notice is rank 0's good-bye. */
+static void wait_for_rank_0(struct comm *comm)
+{
+    struct error unused = { 0 };
+    const double until = monotonic_seconds() + LEAVE_SECONDS;
+    comm->stop = (struct transfer){ .peer = 0 };
+    if (comm->kind->begin(comm, RECEIVE, NOTICE, &comm->notice, sizeof comm->notice, &comm->stop, &unused) != OK)
+        return;
+    for (int64_t turn = EAGER_TURNS; !comm->stop.done && monotonic_seconds() < until && comm_look(comm, 0) != ENDED; turn++) {
+        if (comm->kind->test(comm, &comm->stop, &unused) != OK)
+            return;
+        pause_turn(turn);
+    }
+}
+
+void comm_leave(struct comm *comm)
+{
+    if (!comm || comm->ranks == 1)
+        return;
+    const struct error farewell = { 0 };
+    if (comm->over && comm->rank == 0)
+        notify(comm, &farewell);
+    else if (comm->over && comm->told)
+        wait_for_rank_0(comm);
+    if (comm->lost < 0)
+        comm->kind->close(comm);
+}

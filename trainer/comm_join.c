@@ -1,0 +1,176 @@
+/* How a process finds the ranks it was started with. */
+#include "trainer/comm.h"
+#include "common/files.h"
+#include "common/text.h"
+#include "trainer/comm_module.h"
+#include "trainer/progress.h"
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* How launchers say that a process is one of several; `size`: the variable is their number. */
+static const struct {
+    const char *variable;
+    bool size;
+} launchers[] = {
+    { "OMPI_COMM_WORLD_SIZE", true }, /* Open MPI's mpirun */
+    { "PMI_SIZE", true },             /* srun --mpi=pmi2, MPICH's mpirun */
+    { "PMIX_RANK", false },           /* srun --mpi=pmix */
+};
+
+static const double TIMEOUT_UNTIL_CONFIGURED = 600;
+
+static enum status open_alone(struct comm *comm, struct error *err)
+{
+    (void)err;
+    comm->rank = 0;
+    comm->ranks = 1;
+    return OK;
+}
+
+static void close_alone(struct comm *comm)
+{
+    (void)comm;
+}
+
+/* begin and test are never called: there is no peer. */
+static const struct comm_kind kind_alone = { .name = "one process", .open = open_alone, .close = close_alone };
+
+struct comm *comm_alone(struct arena *arena)
+{
+    struct error unused = { 0 };
+    struct comm *comm = NEW(arena, struct comm);
+    *comm = (struct comm){ .kind = &kind_alone, .here = 1, .lost = -1 };
+    (void)!open_alone(comm, &unused);
+    return comm;
+}
+
+/* How many ranks the environment speaks of: 1 without a launcher, 0 where it does not say how many. */
+static int64_t launched(const char **variable)
+{
+    for (size_t i = 0; i < COUNT(launchers); i++) {
+        const char *value = getenv(*variable = launchers[i].variable);
+        int64_t size;
+        if (value && (!launchers[i].size || !text_to_int(value, &size)))
+            return 0;
+        if (value)
+            return size;
+    }
+    return 1;
+}
+
+/* Tasks of one srun that know nothing of each other would write the same files. */
+static enum status refuse_strangers(struct error *err)
+{
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS"), *step = getenv("SLURM_STEP_ID");
+    int64_t count;
+    if (!tasks || !step || !text_to_int(tasks, &count) || count < 2)
+        return OK;
+    return fail_with(err, BAD_OPTION, "srun started %lld tasks that do not know of each other", "srun --mpi=pmix, or one task", (long long)count);
+}
+
+/* The module beside the program, or where an installation has it. */
+static enum status load_kind(struct comm *comm, struct arena *arena, const char *variable, struct error *err)
+{
+    char program[4096];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    const char *const places[] = { COMM_MODULE, "../lib/graft/" COMM_MODULE }, *why = "the file is not there";
+    for (size_t i = 0; i < COUNT(places) && !comm->module; i++) {
+        const char *path = path_join(arena, path_folder(arena, program), places[i]);
+        if (!file_exists(path))
+            continue;
+        comm->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (!comm->module)
+            why = arena_print(arena, "%s", dlerror());
+    }
+    if (!comm->module)
+        return fail_with(err, BAD_OPTION, "this process is one of several ranks (%s), and %s cannot be used: %s",
+                         "build graft where libopenmpi-dev is installed (GRAFT_MPI=ON), or start one process", variable, COMM_MODULE, why);
+    comm->kind = dlsym(comm->module, COMM_SYMBOL);
+    if (!comm->kind || !text_equal(comm->kind->version, GRAFT_VERSION) || comm->kind->bytes != sizeof *comm)
+        return fail_with(err, BAD_OPTION, "%s beside the program belongs to another graft", "install both from one build", COMM_MODULE);
+    return OK;
+}
+
+static void describe_myself(struct rank_about *about)
+{
+    cpu_set_t set;
+    struct stat space = { 0 };
+    *about = (struct rank_about){ .process = getpid() };
+    if (gethostname(about->host, sizeof about->host - 1) != 0)
+        snprintf(about->host, sizeof about->host, "a host");
+    if (stat("/proc/self/ns/pid", &space) == 0)
+        about->space = (int64_t)space.st_ino;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        memcpy(about->cores, &set, sizeof set < sizeof about->cores ? sizeof set : sizeof about->cores);
+}
+
+static enum status meet_first(struct comm *comm, struct arena *arena, struct error *err)
+{
+    comm->about = NEW_ARRAY(arena, comm->ranks, struct rank_about);
+    comm->word = NEW_ARRAY(arena, comm->ranks, struct word);
+    comm->failure = NEW_ARRAY(arena, comm->ranks, struct error);
+    comm->transfer = NEW_ARRAY(arena, comm->ranks, struct transfer);
+    comm->met = monotonic_seconds();
+    comm->timeout = TIMEOUT_UNTIL_CONFIGURED;
+    comm_phase(comm, 0, "joining");
+    if (comm->rank)
+        TRY(comm->kind->begin(comm, RECEIVE, NOTICE, &comm->notice, sizeof comm->notice, &comm->stop, err));
+    int64_t *begin = NEW_ARRAY(arena, comm->ranks + 1, int64_t);
+    for (int rank = 0; rank <= comm->ranks; rank++)
+        begin[rank] = rank;
+    describe_myself(&comm->about[comm->rank]);
+    TRY(comm_gather(comm, comm->about, begin, sizeof *comm->about, err));
+    comm->here = 0;
+    for (int rank = 0; rank < comm->ranks; rank++)
+        comm->here += strcmp(comm->about[rank].host, comm->about[comm->rank].host) == 0;
+    comm->met = monotonic_seconds();
+    return OK;
+}
+
+enum status comm_join(struct comm **out, struct arena *arena, struct error *err)
+{
+    const char *variable;
+    const int64_t size = launched(&variable);
+    struct comm *comm = *out = comm_alone(arena);
+    if (size == 1)
+        return refuse_strangers(err);
+    TRY(load_kind(comm, arena, variable, err));
+    TRY(comm->kind->open(comm, err));
+    if (size && size != comm->ranks)
+        return fail_with(err, BAD_OPTION, "the launcher started %lld ranks, and MPI knows of %d",
+                         "start it with the mpirun of the MPI that graft was built with", (long long)size, comm->ranks);
+    return comm->ranks > 1 ? meet_first(comm, arena, err) : OK;
+}
+
+int comm_threads(const struct comm *comm)
+{
+    int cores = 0, sharing = 0;
+    for (int core = 0; core < COMM_CORES; core++)
+        cores += comm->about[comm->rank].cores[core / 8] >> core % 8 & 1;
+    for (int rank = 0; rank < comm->ranks; rank++)
+        sharing += memcmp(comm->about[rank].cores, comm->about[comm->rank].cores, sizeof comm->about->cores) == 0 &&
+                   strcmp(comm->about[rank].host, comm->about[comm->rank].host) == 0;
+    return cores / sharing > 0 ? cores / sharing : 1;
+}
+
+bool comm_first_here(const struct comm *comm)
+{
+    for (int rank = 0; rank < comm->rank; rank++)
+        if (strcmp(comm->about[rank].host, comm->about[comm->rank].host) == 0)
+            return false;
+    return true;
+}
+
+const char *comm_name(const struct comm *comm, int rank, char name[96])
+{
+    snprintf(name, 96, "rank %d (%s)", rank, comm->about[rank].host);
+    return name;
+}
