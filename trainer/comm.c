@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-static const double LOOK_SECONDS = 0.1, NOTICE_SECONDS = 2, LEAVE_SECONDS = 60;
+static const double LOOK_SECONDS = 0.1, SLEEP_SECONDS = 1, NOTICE_SECONDS = 0.5, LEAVE_SECONDS = 60;
 enum { EAGER_TURNS = 1 << 14, CLOCK_TURNS = 64 };
 
 static enum status find_lost(struct comm *comm, int lost, enum loss why, struct error *err);
@@ -35,35 +35,40 @@ static enum status hear(struct comm *comm, struct error *err)
     return err->code;
 }
 
-/* The last moment for the others. Rank 0 speaks first where it can: it hears of all. */
-static double deadline(const struct comm *comm)
+/* Rank 0 speaks first where it can, since it hears of all: the others wait a little longer. */
+static double patience(const struct comm *comm, int rank)
 {
     const double grace = comm->timeout / 20;
-    return comm->met + comm->timeout + (comm->rank == 0 ? 0 : grace > 1 ? grace : 1);
+    return comm->timeout + (rank == 0 ? 0 : grace > 1 ? grace : 1);
 }
 
-static enum status look_around(struct comm *comm, const struct transfer *transfer, int count, double now, struct error *err)
+/* Until when a rank that began to wait at `entered` waits for the others. Who was late itself gives them a moment. */
+static double deadline(const struct comm *comm, double entered)
 {
+    const double set = comm->met + comm->slept + patience(comm, comm->rank), least = entered + (comm->rank == 0 ? 1 : 2);
+    return set > least ? set : least;
+}
+
+/* Rank 0 looks at all and says what it sees; the others look at rank 0. */
+static enum status look_around(struct comm *comm, const struct transfer *transfer, int count, bool late, struct error *err)
+{
+    const int watched = comm->rank == 0 ? comm->ranks : 1;
     int missing = 0;
-    for (int i = 0; i < count; i++)
-        if (!transfer[i].done) {
-            missing = comm->rank == 0 ? transfer[i].peer : 0; /* rank 0 would have said who, had it been another */
-            break;
-        }
-    for (int rank = 0; rank < comm->ranks; rank++)
-        if (rank != comm->rank && comm_look(comm, rank) == ENDED)
+    for (int i = 0; i < count && comm->rank == 0 && !missing; i++)
+        missing = transfer[i].done ? 0 : transfer[i].peer;
+    for (int rank = comm->rank == 0; rank < watched; rank++)
+        if (comm_look(comm, rank) == ENDED)
             return find_lost(comm, rank, ENDED, err);
-    if (now < deadline(comm))
-        return OK;
-    for (int rank = 0; rank < comm->ranks; rank++)
-        if (rank != comm->rank && comm_look(comm, rank) == STOPPED)
+    for (int rank = comm->rank == 0; late && rank < watched; rank++)
+        if (comm_look(comm, rank) == STOPPED)
             return find_lost(comm, rank, STOPPED, err);
-    return find_lost(comm, missing, SILENT, err);
+    return late ? find_lost(comm, missing, SILENT, err) : OK;
 }
 
 static enum status wait_for(struct comm *comm, struct transfer *transfer, int count, struct error *err)
 {
-    double looked = monotonic_seconds();
+    const double entered = monotonic_seconds();
+    double looked = entered;
     for (int64_t turn = 0;; turn++) {
         int left = 0;
         for (int i = 0; i < count; i++) {
@@ -76,7 +81,8 @@ static enum status wait_for(struct comm *comm, struct transfer *transfer, int co
         TRY(hear(comm, err));
         const double now = turn < EAGER_TURNS && turn % CLOCK_TURNS ? looked : monotonic_seconds();
         if (now - looked >= LOOK_SECONDS) {
-            TRY(look_around(comm, transfer, count, now, err));
+            comm->slept += now - looked >= SLEEP_SECONDS ? now - looked : 0;
+            TRY(look_around(comm, transfer, count, now >= deadline(comm, entered), err));
             looked = now;
         }
         pause_turn(turn);
@@ -161,7 +167,9 @@ static enum status find_lost(struct comm *comm, int lost, enum loss why, struct 
     comm_describe_loss(comm, lost, why, err);
     comm->over = true;
     comm->lost = lost;
-    comm->told = comm->rank > 1; /* rank 0 speaks, and where it is the lost one, rank 1 */
+    /* Rank 0 speaks, and where it is the lost one, rank 1. Who was stopped or came too late finds that the others have ended: they gave it up, and have said
+     * so. */
+    comm->told = comm->rank > 1 || (why == ENDED && (comm->slept > 0 || monotonic_seconds() > comm->met + patience(comm, 1)));
     if (comm->rank == 0)
         notify(comm, err);
     return err->code;
@@ -235,6 +243,7 @@ enum status comm_meet(struct comm *comm, enum status status, struct error *err)
     if (status != OK)
         *err = heard;
     comm->met = monotonic_seconds();
+    comm->slept = 0;
     return status;
 }
 

@@ -65,6 +65,7 @@ struct comm {
     const char *phase;        /* what all do until the next meeting */
     int64_t step;             /* of which step; 0: before the first */
     double met;               /* when the last meeting ended */
+    double slept;             /* seconds since then in which this process was stopped while it waited */
     int32_t meetings;
     bool over; /* all stop: a failure was agreed on, or a rank is lost */
     bool told; /* another rank reports it */

@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# What several ranks promise, shown on short runs of the embedded example: the bytes of one rank, one message for one failure, and no endless waiting.
+source "$(dirname "$0")/lib.sh"
+
+command -v mpirun >/dev/null || { echo "SKIP: mpirun is not installed"; exit 77; }
+[ -e "$(dirname "$graft")/graft_mpi.so" ] || { echo "SKIP: built without MPI"; exit 77; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" # MPI keeps what it took
+export GRAFT=$graft OMPI_MCA_odls_base_sigkill_timeout=1
+
+config() { # config NAME ADAPTER
+    cat >"$work/$1.yaml" <<YAML
+model: {path: $root/examples/base, dtype: float32}
+adapter: $2
+data:
+  train:
+    - path: $root/examples/tiny_world/train.jsonl
+      format: dolly
+      limit: 40
+      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
+  eval:
+    - path: $root/examples/tiny_world/eval.jsonl
+      format: dolly
+      limit: 7
+      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
+  max_length: 256
+  over_length: error
+training:
+  output_dir: $work/$1
+  max_steps: 4
+  batch_size: 11
+  micro_batch_tokens: 150
+  learning_rate: 5.0e-3
+  logging_steps: 1
+  eval_steps: 2
+  load_best_model_at_end: true
+  check_ranks_steps: 1
+  seed: 7
+YAML
+}
+
+lora="{peft_type: LORA, r: 4, lora_alpha: 8, lora_dropout: 0.1, target_modules: all-linear}"
+prefix="{peft_type: PREFIX_TUNING, num_virtual_tokens: 5, prefix_projection: true, encoder_hidden_size: 24}"
+prompt="{peft_type: PROMPT_TUNING, num_virtual_tokens: 5}"
+mlp="{peft_type: P_TUNING, num_virtual_tokens: 5, encoder_reparameterization_type: MLP, encoder_hidden_size: 24}"
+lstm="{peft_type: P_TUNING, num_virtual_tokens: 5, encoder_reparameterization_type: LSTM, encoder_hidden_size: 24}"
+
+ranks() { # ranks COUNT NAME [key=value | --option ...]
+    local count=$1 name=$2
+    shift 2
+    "$root/run_scripts/train_multi_rank.sh" "$count" "$work/$name.yaml" --quiet "$@"
+}
+
+same() { # same NAME NAME: adapter and metrics, but for the clock and the memory
+    cmp "$work/$1/adapter_model.safetensors" "$work/$2/adapter_model.safetensors" && python3 - "$work/$1/metrics.jsonl" "$work/$2/metrics.jsonl" <<'PY'
+import json, sys
+one, other = ([{k: v for k, v in json.loads(line).items() if k not in ("tokens_per_second", "memory_bytes")} for line in open(path)] for path in sys.argv[1:3])
+print(one, other)
+sys.exit(one != other or len(one) != 6)
+PY
+}
+
+near() { # near NAME NAME: the first step's loss and gradient
+    python3 - "$work/$1/metrics.jsonl" "$work/$2/metrics.jsonl" <<'PY'
+import json, sys
+one, other = (json.loads(open(path).readline()) for path in sys.argv[1:3])
+print(one, other)
+sys.exit(one["loss"] == other["loss"] and one["grad_norm"] == other["grad_norm"] or any(abs(one[k] - other[k]) > 1e-6 * one[k] for k in ("loss", "grad_norm")))
+PY
+}
+
+as_one() { # as_one NAME ADAPTER RANKS:THREADS...
+    local name=$1 adapter=$2 pair
+    shift 2
+    config "$name" "$adapter"
+    "$graft" train "$work/$name.yaml" --quiet --threads 1 || return 1
+    for pair in "$@"; do
+        echo "$pair ranks:threads"
+        ranks "${pair%:*}" "$name" --threads "${pair#*:}" "training.output_dir=$work/$name-$pair" && same "$name" "$name-$pair" || return 1
+    done
+}
+
+# once PATTERN: stderr of the last `expect` has it in one line only
+once() { [ "$(grep -cF -- "$1" "$work/err")" = 1 ]; }
+
+# rank_1_with OVERRIDE: two ranks, the second with a setting of its own
+rank_1_with() {
+    config differs "$lora"
+    mpirun --oversubscribe --bind-to none -n 1 "$graft" train "$work/differs.yaml" --quiet : -n 1 "$graft" train "$work/differs.yaml" --quiet "$@"
+}
+
+process_of() { # process_of NAME RANK: the process, found by its command line and environment
+    local stat
+    for stat in /proc/[0-9]*; do
+        if tr '\0' ' ' 2>/dev/null <"$stat/cmdline" | grep -qF "$graft train $work/$1.yaml" &&
+            tr '\0' '\n' 2>/dev/null <"$stat/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$2"; then
+            echo "${stat#/proc/}"
+            return
+        fi
+    done
+}
+
+# under SIGNAL RANK NAME: a long run of three ranks, one of which gets a signal behind its first steps; its exit status is in $got, what it said in err
+under() {
+    config "$3" "$lora"
+    got=0
+    "$root/run_scripts/train_multi_rank.sh" 3 "$work/$3.yaml" --quiet training.max_steps=1000000 training.eval_steps=0 training.rank_timeout=3 \
+        training.load_best_model_at_end=false training.save_steps=3 training.save_total_limit=2 >"$work/out" 2>"$work/err" </dev/null &
+    local launcher=$! process
+    for _ in $(seq 600); do [ -s "$work/$3/metrics.jsonl" ] && break; sleep 0.1; done
+    process=$(process_of "$3" "$2")
+    [ -n "$process" ] || { echo "no process of rank $2"; cat "$work/err"; return 1; }
+    began=$SECONDS
+    kill "-$1" "$process"
+    wait "$launcher" || got=$?
+    echo "exit status $got after $((SECONDS - began)) s"
+    cat "$work/err"
+}
+
+# Only whole files: every adapter there can be read, and nothing unfinished lies about.
+whole() {
+    local adapter
+    for adapter in "$work/$1"/adapters/*; do
+        "$graft" inspect "$adapter" >/dev/null || return 1
+    done
+    [ -z "$(find "$work/$1" -name '*.partial')" ] && [ ! -e "$work/$1/adapter_model.safetensors" ]
+}
+
+lost() { # lost SIGNAL RANK WORDS: named with step and work, exit status 1
+    under "$1" "$2" "lost-$1-$2" || return 1
+    [ "$got" = 1 ] && [ "$(grep -c "graft: error: rank $2 .*$3 in step [0-9]*: [a-z]" "$work/err")" = 1 ] && [ "$(grep -c "graft: error" "$work/err")" = 1 ] &&
+        whole "lost-$1-$2" && [ $((SECONDS - began)) -lt 120 ]
+}
+
+time_is_up() { # SIGTERM to the launcher: the step ends, the adapter is saved, 130
+    config stopped "$lora"
+    "$root/run_scripts/train_multi_rank.sh" 2 "$work/stopped.yaml" --quiet training.max_steps=1000000 training.eval_steps=0 \
+        training.load_best_model_at_end=false 2>"$work/err" &
+    local launcher=$! got=0
+    for _ in $(seq 600); do [ -s "$work/stopped/metrics.jsonl" ] && break; sleep 0.1; done
+    kill -TERM "$launcher"
+    wait "$launcher" || got=$?
+    cat "$work/err"
+    echo "exit status $got"
+    [ "$got" = 130 ] && [ -s "$work/stopped/adapter_model.safetensors" ] && once "graft: stopped: by a signal"
+}
+
+claim "LoRA with dropout: the bytes and metrics of one rank" as_one lora "$lora" 1:1 1:2 2:1 2:2 3:1 3:2 4:1 4:2
+claim "prefix tuning: the same" as_one prefix "$prefix" 2:1 3:2 4:1
+claim "prompt tuning: the same" as_one prompt "$prompt" 2:2 4:1
+claim "p-tuning with an MLP: the same" as_one mlp "$mlp" 3:1 2:2
+claim "p-tuning with an LSTM: the same" as_one lstm "$lstm" 4:2 2:1
+claim "and with other micro-batches" ranks 3 lora training.micro_batch_tokens=260 "training.output_dir=$work/lora-260"
+claim "they change rounding only" near lora lora-260
+claim "a failure of one rank is one message that names it" expect 2 "graft: error: rank 1 (" rank_1_with data.max_length=9
+claim "said once" once "graft: error"
+claim "a rank with another configuration is named" expect 2 ") differs from rank 0 in the configuration: " rank_1_with training.seed=8
+claim "said once" once "graft: error"
+config alike "$lora"
+claim "a failure of all ranks is said once" expect 2 "max_length is 9" ranks 3 alike data.max_length=9
+claim "without a rank" once "graft: error: $root"
+claim "a run that is there is not overwritten" expect 2 "already holds a run" ranks 2 lora
+claim "a launcher whose MPI is another is noticed" expect 2 "the launcher started 2 ranks" env OMPI_COMM_WORLD_SIZE=2 "$graft" train "$work/alike.yaml"
+claim "tasks of srun without PMI are refused" expect 2 "2 tasks that do not know of each other" env SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 "$graft" train "$work/alike.yaml"
+claim "a stopped rank is named and all end" lost STOP 1 "did not answer for 3 s"
+claim "so is rank 0" lost STOP 0 "did not answer for 3 s"
+claim "a killed rank is named and all end" lost KILL 2 "has ended"
+claim "time is up: saved, and 130" time_is_up
+done_claims
