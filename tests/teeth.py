@@ -55,6 +55,8 @@ FAULTS = [
     ("autograd/place.c", "life[root(life, giver->id)].last != s", "life[root(life, giver->id)].last < s", "plan_plan"),
     ("autograd/place.c", "if (other->last < item->first || other->first > item->last)", "if (other->last <= item->first || other->first > item->last)", "plan_plan"),
     ("models/decoder.c", "graph_segment(p->g, layer + 1)", "graph_segment(p->g, 1)", "plan_plan"),
+    ("trainer/step.c", "TRY(forward_run(stepper->session, &stepper->forward, feed, err));", "struct feed own = *feed; own.weight = (float)(1.0 / (double)feed->batch->selected); TRY(forward_run(stepper->session, &stepper->forward, &own, err));", "train_step"),
+    ("trainer/gradient_sum.c", "first & size && sum->block", "sum->block", "train_ranks"),
     ("adapters/lora.c", "sqrt(rank) : rank", "rank : rank", "adapters_lora"),
     ("adapters/lora_walk.c", "onto, -m->scale)", "onto, m->scale)", "adapters_pissa"),
     ("autograd/ops/lstm.c", "da[2 * hidden + j] = into * i[j] * (1 - g[j] * g[j])", "da[2 * hidden + j] = into * i[j]", "ops_lstm"),

@@ -144,6 +144,22 @@ time_is_up() { # SIGTERM to the launcher: the step ends, the adapter is saved, 1
     [ "$got" = 130 ] && [ -s "$work/stopped/adapter_model.safetensors" ] && once "graft: stopped: by a signal"
 }
 
+preempted() { # the job script, with an srun that starts one process: saved, said so, queued again
+    config preempted "$lora"
+    mkdir -p "$work/slurm"
+    printf '#!/bin/sh\nshift 2\nexec "$@"\n' >"$work/slurm/srun"
+    printf '#!/bin/sh\necho "$@" >"%s"\n' "$work/slurm/queued" >"$work/slurm/scontrol"
+    chmod +x "$work/slurm/srun" "$work/slurm/scontrol"
+    (cd "$work/slurm" && SLURM_JOB_ID=17 PATH="$work/slurm:$PATH" exec "$root/run_scripts/train_slurm.sh" "$work/preempted.yaml" --quiet \
+        training.max_steps=1000000 training.eval_steps=0 training.load_best_model_at_end=false) &
+    local script=$! got=0
+    for _ in $(seq 600); do [ -s "$work/preempted/metrics.jsonl" ] && break; sleep 0.1; done
+    kill -USR1 "$script"
+    wait "$script" || got=$?
+    echo "exit status $got"
+    [ "$got" = 0 ] && [ -s "$work/slurm/PREEMPTED" ] && [ "$(cat "$work/slurm/queued")" = "requeue 17" ] && [ -s "$work/preempted/adapter_model.safetensors" ]
+}
+
 claim "LoRA with dropout: the bytes and metrics of one rank" as_one lora "$lora" 1:1 1:2 2:1 2:2 3:1 3:2 4:1 4:2
 claim "prefix tuning: the same" as_one prefix "$prefix" 2:1 3:2 4:1
 claim "prompt tuning: the same" as_one prompt "$prompt" 2:2 4:1
@@ -165,4 +181,5 @@ claim "a stopped rank is named and all end" lost STOP 1 "did not answer for 3 s"
 claim "so is rank 0" lost STOP 0 "did not answer for 3 s"
 claim "a killed rank is named and all end" lost KILL 2 "has ended"
 claim "time is up: saved, and 130" time_is_up
+claim "a preempted job of Slurm saves and is queued again" preempted
 done_claims
