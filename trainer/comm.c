@@ -169,7 +169,7 @@ static enum status find_lost(struct comm *comm, int lost, enum loss why, struct 
     comm->lost = lost;
     /* Rank 0 speaks, and where it is the lost one, rank 1. Who was stopped or came too late finds that the others have ended: they gave it up, and have said
      * so. */
-    comm->told = comm->rank > 1 || (why == ENDED && (comm->slept > 0 || monotonic_seconds() > comm->met + patience(comm, 1)));
+    comm->told = comm->rank > 1 || (why == ENDED && (comm->late || comm->slept > 0 || monotonic_seconds() > comm->met + patience(comm, 1)));
     if (comm->rank == 0)
         notify(comm, err);
     return err->code;
@@ -194,6 +194,14 @@ static enum status stop_all(struct comm *comm, int culprit, struct error *err)
     return err->code;
 }
 
+static void mark_met(struct comm *comm)
+{
+    const double now = monotonic_seconds();
+    comm->late = now > comm->met + patience(comm, 1);
+    comm->met = now;
+    comm->slept = 0;
+}
+
 /* Rank 0 hears all words, then says that all is well, or stops all. */
 static enum status lead(struct comm *comm, struct error *err)
 {
@@ -203,6 +211,7 @@ static enum status lead(struct comm *comm, struct error *err)
         TRY(comm->kind->begin(comm, RECEIVE, ORDINARY, &comm->word[rank], sizeof *comm->word, &comm->transfer[rank], err));
     }
     TRY(wait_for(comm, comm->transfer + 1, comm->ranks - 1, err));
+    mark_met(comm); /* before the others: whoever is stopped from here on finds that they lost patience later than it */
     for (int rank = 1; rank < comm->ranks; rank++) {
         const struct word *word = &comm->word[rank];
         CHECK(word->meeting == comm->meetings);
@@ -224,7 +233,9 @@ static enum status follow(struct comm *comm, struct error *err)
     TRY(comm_send(comm, 0, mine, sizeof *mine, err));
     if (mine->code != OK)
         TRY(comm_send(comm, 0, &comm->failure[comm->rank], sizeof *comm->failure, err));
-    return comm_receive(comm, 0, &comm->verdict, 1, err);
+    TRY(comm_receive(comm, 0, &comm->verdict, 1, err));
+    mark_met(comm);
+    return OK;
 }
 
 enum status comm_meet(struct comm *comm, enum status status, struct error *err)
@@ -242,8 +253,6 @@ enum status comm_meet(struct comm *comm, enum status status, struct error *err)
     }
     if (status != OK)
         *err = heard;
-    comm->met = monotonic_seconds();
-    comm->slept = 0;
     return status;
 }
 

@@ -67,6 +67,7 @@ struct comm {
     double met;               /* when the last meeting ended */
     double slept;             /* seconds since then in which this process was stopped while it waited */
     int32_t meetings;
+    bool late; /* to the last meeting: the others may have gone */
     bool over; /* all stop: a failure was agreed on, or a rank is lost */
     bool told; /* another rank reports it */
     int lost;  /* the rank that does not answer; -1: none */
