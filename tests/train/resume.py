@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """A run that is killed, again and again, and started again with the same command, leaves what a run leaves that was not.
 
-    resume.py GRAFT LIBRARY [--kills N] [--seed S] [--only CASE]
+    resume.py GRAFT LIBRARY [--kills N] [--seed S] [--only CASE] [--ranks all]
+
+Where mpirun and graft_mpi.so are there, some cases (all of them with --ranks all) run as two ranks too, of which one, or both at once, are killed; they leave what
+the one process left, also where one process goes on with what two ranks began, or the reverse.
 
 LIBRARY is faults/fail_once.c. Half of the kills come at a moment drawn between the start and the end of the run, half at a drawn one of the calls that make,
 fill or name its files (the token cache, records, adapters, checkpoints). Same means: every adapter byte for byte, the parameters' hash, and every line of
@@ -46,6 +49,10 @@ CASES = {
 }
 
 
+ON_RANKS = ("lora", "p-tuning, LSTM")
+MPIRUN = ("mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2")
+
+
 class Place:
     """A folder in which a case runs."""
 
@@ -71,6 +78,24 @@ class Place:
         if variables:  # the tunables as graft sets them: it would start again, and calls be counted anew
             environment.update(LD_PRELOAD=self.library, GLIBC_TUNABLES="glibc.malloc.tcache_count=0", ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
         return subprocess.Popen([self.graft, "train", "config.yaml", *options], cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def begin_ranks(self, *options):
+        environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_odls_base_sigkill_timeout": "1"}
+        environment["ASAN_OPTIONS"] = environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"  # MPI keeps what it took
+        return subprocess.Popen([*MPIRUN, self.graft, "train", "config.yaml", *options], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def ranks(self):
+        """The processes of this folder's ranks."""
+        found = []
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{process}/cmdline", "rb") as line:
+                    if line.read().startswith(self.graft.encode() + b"\0train\0") and os.readlink(f"/proc/{process}/cwd") == self.folder:
+                        found.append(int(process))
+            except OSError:
+                continue
+        return found
 
     @staticmethod
     def end(process):
@@ -149,6 +174,51 @@ class Runner:
         self.too_late += ended
         return None if ended else said
 
+    def kill_ranks(self, place, seconds):
+        """Two ranks, of which one or both are killed. Whether they were killed in time."""
+        process = place.begin_ranks("--quiet", "--threads", "1")
+        while process.poll() is None and not place.ranks():
+            time.sleep(0.01)
+        time.sleep(seconds * self.random.random())
+        both = self.random.random() < 0.5
+        for rank in place.ranks()[: 2 if both else 1]:
+            try:
+                os.kill(rank, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        code, said = place.end(process)
+        self.count(said)
+        ended = code == 0 or place.has_ended()
+        self.kills += code != 0
+        self.too_late += ended
+        return not ended
+
+    def one_on_ranks(self, case, whole, seconds):
+        """A run of two ranks that are killed one to three times; then one process or two ranks go on. What is wrong with it."""
+        place = self.place(case)
+        for before in range(self.random.randint(1, 3)):
+            if not self.kill_ranks(place, seconds / (1 + before)):
+                break
+        else:
+            code, said = place.end(place.begin_ranks() if self.random.random() < 0.7 else place.begin())
+            self.count(said)
+            if code != 0 or "warning" in said:
+                return f"on ranks: ended with {code}: {said}"
+        wrong = difference(whole, place.left())
+        if not wrong:
+            shutil.rmtree(place.folder)
+        return wrong and f"on ranks: {place.folder}: {wrong}"
+
+    def whole_on_ranks(self, case, whole):
+        """The same run, of two ranks and uninterrupted: seconds, and what is wrong with it."""
+        place = self.place(case)
+        began = time.monotonic()
+        code, said = place.end(place.begin_ranks("--quiet", "--threads", "1"))
+        seconds = time.monotonic() - began
+        wrong = f"ended with {code}: {said}" if code != 0 else difference(whole, place.left())
+        shutil.rmtree(place.folder)
+        return seconds, wrong and f"on ranks, not killed: {wrong}"
+
     def count(self, said):
         self.went_on += "graft: goes on from" in said
         self.began_again += "begins again" in said
@@ -177,16 +247,26 @@ def main():
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=CASES)
+    parser.add_argument("--ranks", choices=("some", "all", "none"), default="some")
     options = parser.parse_args()
     work = tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     runner, failures = Runner(options, work), 0
     cases = {name: runner.whole(name) for name in CASES if options.only in (None, name)}
-    while runner.kills < options.kills and not failures:
-        for name, whole in cases.items():
-            wrong = runner.one(name, *whole)
+    on_ranks = {}
+    if options.ranks != "none" and shutil.which("mpirun") and os.path.exists(os.path.join(os.path.dirname(os.path.abspath(options.graft)), "graft_mpi.so")):
+        for name in cases if options.ranks == "all" else (name for name in ON_RANKS if name in cases):
+            on_ranks[name], wrong = runner.whole_on_ranks(name, cases[name][0])
             if wrong:
                 print(f"FAIL  {name}: {wrong}")
                 failures += 1
+    elif options.ranks != "none":
+        print("without ranks: mpirun or graft_mpi.so is missing")
+    while runner.kills < options.kills and not failures:
+        for name, whole in cases.items():
+            for wrong in (runner.one(name, *whole), runner.one_on_ranks(name, whole[0], on_ranks[name]) if name in on_ranks else None):
+                if wrong:
+                    print(f"FAIL  {name}: {wrong}")
+                    failures += 1
             print(f"{runner.kills} kills so far", flush=True)
     print(f"{runner.kills} kills; {runner.went_on} times a run went on from a checkpoint, {runner.began_again} times it began again, {runner.too_late} kills came too late")
     if not failures:
