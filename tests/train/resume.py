@@ -177,9 +177,12 @@ class Runner:
     def kill_ranks(self, place, seconds):
         """Two ranks, of which one or both are killed. Whether they were killed in time."""
         process = place.begin_ranks("--quiet", "--threads", "1")
-        while process.poll() is None and not place.ranks():
-            time.sleep(0.01)
-        time.sleep(seconds * self.random.random())
+        steps = self.random.random() < 0.7  # most of the time before the first step is mpirun's own
+        lines = os.path.join(place.folder, "out", "metrics.jsonl")
+        before = os.path.getsize(lines) if os.path.exists(lines) else 0
+        while process.poll() is None and (not place.ranks() or (steps and not (os.path.exists(lines) and os.path.getsize(lines) != before))):
+            time.sleep(0.002)
+        time.sleep((0.1 if steps else 0.5) * seconds * self.random.random())
         both = self.random.random() < 0.5
         for rank in place.ranks()[: 2 if both else 1]:
             try:
