@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/opened.h"
 #include "common/files.h"
+#include "common/html.h"
 #include "common/random.h"
 #include "trainer/run.h"
 
@@ -65,12 +66,29 @@ static enum status choose(const struct data_options *o, const struct dataset *da
     return OK;
 }
 
-static const char page_head[] =
-    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-    "'unsafe-inline'\"><title>graft data show</title>\n<style>body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 "
-    "1em}pre{white-space:pre-wrap;"
-    "overflow-wrap:anywhere;background:#f4f4f4;padding:1em;border-radius:4px}mark{background:#ffd966}h2{font-size:1em}</style></head><body>\n"
-    "<h1>What the model sees</h1><p>Trained tokens are <mark>marked</mark>.</p>\n";
+static const char style[] =
+    "body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:1em;"
+    "border-radius:4px}mark{background:#ffd966}h2{font-size:1em}";
+
+/* A page as far as the first record: the report of check. */
+static void begin_page(const struct dataset *dataset, const char *name, struct arena *arena, struct output *out)
+{
+    struct text page = text_new(arena), report = text_new(arena);
+    dataset_report(dataset, name, &report);
+    html_begin(&page, "graft data show", style, NULL);
+    text_add_string(&page, "<h1>What the model sees</h1><p>Trained tokens are <mark>marked</mark>.</p>\n<pre>");
+    text_add_html(&page, report.bytes, report.length);
+    text_add_string(&page, "</pre>\n");
+    output_write(out, page.bytes, page.length);
+}
+
+/* And its end. */
+static void end_page(struct arena *arena, struct output *out)
+{
+    struct text page = text_new(arena);
+    html_end(&page, NULL);
+    output_write(out, page.bytes, page.length);
+}
 
 static enum status show_one(const struct sequence *s, const struct tokenizer *tokenizer, bool html, struct output *out, struct arena *arena, struct error *err)
 {
@@ -90,19 +108,12 @@ static enum status show(const struct data_options *o, const struct run *run, str
     const struct dataset *dataset = o->eval ? &run->eval : &run->train;
     int64_t *chosen = NULL, count = 0;
     TRY(choose(o, dataset, (uint64_t)run->config.training.seed, run->arena, &chosen, &count, err));
-    if (o->html) {
-        struct text report = text_new(run->arena), escaped = text_new(run->arena);
-        dataset_report(dataset, o->eval ? "eval" : "train", &report);
-        text_add_html(&escaped, report.bytes, report.length);
-        output_string(out, page_head);
-        output_string(out, "<pre>");
-        output_write(out, escaped.bytes, escaped.length);
-        output_string(out, "</pre>\n");
-    }
+    if (o->html)
+        begin_page(dataset, o->eval ? "eval" : "train", run->arena, out);
     for (int64_t i = 0; i < count; i++)
         TRY(show_one(&dataset->sequence[chosen[i]], run->tokenizer, o->html, out, run->arena, err));
     if (o->html)
-        output_string(out, "</body></html>\n");
+        end_page(run->arena, out);
     return OK;
 }
 

@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 static const struct command *const commands[] = {
-    &command_train, &command_replay,   &command_plan,       &command_score,   &command_generate, &command_evaluate,
-    &command_data,  &command_tokenize, &command_detokenize, &command_inspect, &command_merge,    &command_doctor,
+    &command_train,    &command_replay,     &command_plan,    &command_score, &command_generate, &command_evaluate, &command_data,
+    &command_tokenize, &command_detokenize, &command_inspect, &command_merge, &command_report,   &command_doctor,
 };
 
 static void usage(struct text *out)

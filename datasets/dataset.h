@@ -200,7 +200,5 @@ const char *const *format_names(void);
 enum show_style { SHOW_PLAIN, SHOW_COLOUR, SHOW_HTML };
 enum status sequence_show(const struct sequence *sequence, const struct tokenizer *tokenizer, enum show_style style, struct text *out,
                           struct error *err) MUST_USE;
-/* Appends text for a place in HTML: markup escaped, controls made visible. */
-void text_add_html(struct text *out, const char *bytes, size_t length);
 
 #endif

@@ -4,43 +4,13 @@
  * whole, and a border between tokens stands where the decoded beginning stops agreeing with it.
  */
 #include "datasets/dataset.h"
+#include "common/html.h"
 
 #include <string.h>
 
 static bool is_trained(const struct sequence *sequence, int64_t t)
 {
     return t > 0 && t < sequence->count && sequence->labels[t] != NOT_TRAINED;
-}
-
-/* Data must not command the terminal: controls but line feed and tab become \\xNN, as do U+0080 to U+009F. Nor may they be markup in HTML. */
-static void add_visible(struct text *out, const char *bytes, size_t length, bool html)
-{
-    static const struct {
-        char character;
-        const char *escape;
-    } escapes[] = { { '&', "&amp;" }, { '<', "&lt;" }, { '>', "&gt;" }, { '"', "&quot;" }, { '\'', "&#39;" } };
-    for (size_t i = 0; i < length;) {
-        uint32_t code = 0;
-        const char *escape = NULL;
-        int size = utf8_decode(bytes + i, length - i, &code);
-        bool command = size == 0 || (code < ' ' && code != '\n' && code != '\t') || (code >= 0x7F && code < 0xA0);
-        size += size == 0;
-        for (size_t e = 0; e < COUNT(escapes) && html; e++)
-            if (bytes[i] == escapes[e].character)
-                escape = escapes[e].escape;
-        if (command)
-            text_print(out, "\\x%02X", size == 1 ? (unsigned)(unsigned char)bytes[i] : code);
-        else if (escape)
-            text_add_string(out, escape);
-        else
-            text_add(out, bytes + i, (size_t)size);
-        i += (size_t)size;
-    }
-}
-
-void text_add_html(struct text *out, const char *bytes, size_t length)
-{
-    add_visible(out, bytes, length, true);
 }
 
 static enum status decode(const struct sequence *sequence, const struct tokenizer *tokenizer, int64_t count, struct text *out, struct error *err)
@@ -71,7 +41,7 @@ static enum status add_run(const struct sequence *sequence, const struct tokeniz
         while (end > start && end < whole->length && ((unsigned char)whole->bytes[end] & 0xC0) == 0x80)
             end--;
     }
-    add_visible(out, whole->bytes + start, end - start, html);
+    (html ? text_add_html : text_add_visible)(out, whole->bytes + start, end - start);
     *cut = end;
     return OK;
 }
