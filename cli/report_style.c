@@ -26,9 +26,9 @@ const char report_style[] =
     "th,td{padding:.5rem .9rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}\n"
     "tbody tr:last-child>*{border-bottom:0}\n"
     "thead th{color:var(--soft);font-weight:500;white-space:nowrap}\n"
-    "tbody th{font-weight:500;position:sticky;left:0;background:var(--card);max-width:45vw;overflow-wrap:anywhere}\n"
+    "tbody th{font-weight:500;position:sticky;left:0;background:var(--card);max-width:45vw;overflow-wrap:break-word}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
-    ".facts td{font-family:ui-monospace,\"DejaVu Sans Mono\",monospace;font-size:.8rem;overflow-wrap:anywhere;min-width:9rem}\n"
+    ".facts td{font-family:ui-monospace,\"DejaVu Sans Mono\",monospace;font-size:.8rem;overflow-wrap:break-word;min-width:9rem}\n"
     ".run{display:inline-flex;vertical-align:top;align-items:center;gap:.5rem}\n"
     ".swatch{width:18px;height:4px;flex:none;overflow:visible}\n"
     ".swatch path,polyline{fill:none;stroke:var(--c);stroke-width:2}\n"
@@ -59,9 +59,9 @@ const char report_style[] =
     "summary{cursor:pointer;color:var(--soft);font-size:.88rem;margin-bottom:.6rem}\n"
     ".answers{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1rem;margin:.8rem 0 1.6rem}\n"
     "article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem}\n"
-    "h4{display:flex;justify-content:space-between;gap:1rem;margin:0 0 .4rem;font-size:.78rem;font-weight:400;color:var(--soft);overflow-wrap:anywhere}\n"
+    "h4{display:flex;justify-content:space-between;gap:1rem;margin:0 0 .4rem;font-size:.78rem;font-weight:400;color:var(--soft);overflow-wrap:break-word}\n"
     "h4 b{font-weight:500;white-space:nowrap}.correct b{color:var(--good)}\n"
-    "dl{margin:0}dt{font-size:.78rem;color:var(--soft);margin-top:.4rem}dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}\n";
+    "dl{margin:0}dt{font-size:.78rem;color:var(--soft);margin-top:.4rem}dd{margin:0;white-space:pre-wrap;overflow-wrap:break-word}\n";
 
 const char report_script[] =
     "\"use strict\";\n"
