@@ -3,6 +3,7 @@
 #define GRAFT_AUTOGRAD_CUDA_KERNELS_H
 
 kernel activation_forward_cuda, activation_backward_cuda;
+kernel add_into_forward_cuda;
 kernel adamw_forward_cuda;
 kernel attention_forward_cuda, attention_backward_cuda;
 kernel cast_forward_cuda, cast_backward_cuda;

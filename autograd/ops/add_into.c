@@ -35,7 +35,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 
 const struct op op_add_into = {
     .name = "add_into",
-    .forward = { [CPU] = forward_cpu },
+    .forward = { [CPU] = forward_cpu, [CUDA] = ON_CUDA(add_into_forward) },
     .in_place = NONE,
     .writes = IN(SUM),
     .no_gradient = true,
