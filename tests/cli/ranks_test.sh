@@ -160,11 +160,14 @@ preempted() { # the job script, with an srun that starts one process: saved, sai
     [ "$got" = 0 ] && [ -s "$work/slurm/PREEMPTED" ] && [ "$(cat "$work/slurm/queued")" = "requeue 17" ] && [ -s "$work/preempted/adapter_model.safetensors" ]
 }
 
-claim "LoRA with dropout: the bytes and metrics of one rank" as_one lora "$lora" 1:1 1:2 2:1 2:2 3:1 3:2 4:1 4:2
-claim "prefix tuning: the same" as_one prefix "$prefix" 2:1 3:2 4:1
-claim "prompt tuning: the same" as_one prompt "$prompt" 2:2 4:1
-claim "p-tuning with an MLP: the same" as_one mlp "$mlp" 3:1 2:2
-claim "p-tuning with an LSTM: the same" as_one lstm "$lstm" 4:2 2:1
+every=(1:1 1:2 2:1 2:2 3:1 3:2 4:1 4:2)
+some=(2:1 4:2)
+! grep -q __asan_init "$graft" || { every=(2:2 3:1); some=(2:1); } # sanitized, each run takes seconds
+claim "LoRA with dropout: the bytes and metrics of one rank" as_one lora "$lora" "${every[@]}"
+claim "prefix tuning: the same" as_one prefix "$prefix" "${some[@]}"
+claim "prompt tuning: the same" as_one prompt "$prompt" "${some[@]}"
+claim "p-tuning with an MLP: the same" as_one mlp "$mlp" "${some[@]}"
+claim "p-tuning with an LSTM: the same" as_one lstm "$lstm" "${some[@]}"
 claim "and with other micro-batches" ranks 3 lora training.micro_batch_tokens=260 "training.output_dir=$work/lora-260"
 claim "they change rounding only" near lora lora-260
 claim "a failure of one rank is one message that names it" expect 2 "graft: error: rank 1 (" rank_1_with data.max_length=9
