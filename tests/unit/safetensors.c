@@ -272,7 +272,8 @@ static void broken_indexes_are_refused_by_name(void **state)
         assert_failed(s, safetensors_set_open(&set, s->arena, s->folder, "model", &s->err), BAD_FILE, cases[i].what);
         assert_int_equal(set.files, 0);
     }
-    assert_failed(s, safetensors_set_open(&set, s->arena, s->folder, "adapter_model", &s->err), BAD_FILE, "holds no weights: none of adapter_model.safetensors, adapter_model.safetensors.index.json");
+    assert_failed(s, safetensors_set_open(&set, s->arena, s->folder, "adapter_model", &s->err), BAD_FILE,
+                  "holds no weights: none of adapter_model.safetensors, adapter_model.safetensors.index.json");
     assert_failed(s, safetensors_set_open(&set, s->arena, scratch_path(s, "none"), "model", &s->err), BAD_FILE, "none: no such folder");
 }
 
