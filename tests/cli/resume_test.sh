@@ -84,7 +84,7 @@ claim "other data are found" data
 end() { spoil 's/"adapter_hash": "..../"adapter_hash": "wxyz/' manifest.json && expect 1 "adapter_hash was wxyz" "$graft" replay other && "$graft" replay other --steps 7 >/dev/null; }
 claim "another adapter at the end is found" end
 settings() { # every setting that may change freely is one
-    "$graft" train --help >help && sed -n '/^When a run goes on/,/^So may/p' help | grep '^  ' | grep -v init_from >free && [ "$(wc -l <free)" = 9 ] &&
+    "$graft" train --help >help && sed -n '/^When a run goes on/,/^So may/p' help | grep '^  ' | grep -v init_from >free && [ "$(wc -l <free)" = 11 ] &&
         while read -r key; do grep -q "^  $key " help || return 1; done <free
 }
 claim "what may change freely is in --help, by names that exist" settings
