@@ -100,9 +100,9 @@ def object_of(entry):
     return words[words.index("-o") + 1]
 
 
-def entry_of(compile_commands, path, link):
+def entry_of(compile_commands, file, link):
     """How the file is compiled for a program: as one of its objects, else for a library."""
-    entries = [e for e in compile_commands if e["file"].endswith("/" + path)]
+    entries = [e for e in compile_commands if os.path.realpath(e["file"]) == os.path.realpath(file)]
     return next((e for e in entries if object_of(e) in link), None) or next(e for e in entries if not object_of(e).startswith("tests/"))
 
 
@@ -115,7 +115,7 @@ def try_fault(source, build, compile_commands, fault, folder):
     changed = os.path.join(folder, os.path.basename(path))
     open(changed, "w", encoding="utf-8").write(original.replace(text, becomes))
     link = link_words(build, test)
-    entry = entry_of(compile_commands, path, link)
+    entry = entry_of(compile_commands, os.path.join(source, path), link)
     words = shlex.split(entry["command"])
     unit = os.path.join(folder, "fault.o")
     words[words.index("-o") + 1] = unit
