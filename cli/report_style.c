@@ -1,7 +1,7 @@
 /* How the page of graft report looks, and the script that shows values under the pointer; the page works without it, but for those.
  *
- * Colours are those of Okabe and Ito (jfly.uni-koeln.de/color), which the colour-blind tell apart, darker on white and lighter on black where contrast asks for
- * it; the eighth run has the first one's colour again, dashed.
+ * Colours began as those of Okabe and Ito (jfly.uni-koeln.de/color), which the colour-blind tell apart, and were made darker on white and lighter on black
+ * where contrast asked for it; the eighth run has the first one's colour again, dashed.
  */
 #include "cli/report.h"
 

@@ -204,16 +204,16 @@ static struct tensor *adapt_projection(struct pass *p, const struct stage *stage
 }
 
 /* onto + x W^T + bias, and what adapters add at this site. */
-static struct tensor *project_site(struct pass *p, const struct site *site, struct tensor *w, struct tensor *bias, struct tensor *x, struct tensor *onto)
-{
-    return record_stage(p,
-                        (struct stage){ .w = w, .bias = bias, .x = x, .onto = onto, .site = site, .compute = compute_projection, .adapt = adapt_projection });
-}
-
 static struct tensor *project(struct pass *p, int layer, enum projection which, struct tensor *x, struct tensor *onto)
 {
     const struct layer *l = &p->model->layer[layer];
-    return project_site(p, &l->site[which], l->w[which], l->bias[which], x, onto);
+    return record_stage(p, (struct stage){ .w = l->w[which],
+                                           .bias = l->bias[which],
+                                           .x = x,
+                                           .onto = onto,
+                                           .site = &l->site[which],
+                                           .compute = compute_projection,
+                                           .adapt = adapt_projection });
 }
 
 /* The keys or values that queries see: this batch's, or with a cache the whole past. */

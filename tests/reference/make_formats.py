@@ -8,9 +8,9 @@ only. Made in the environment of run_scripts/setup_reference.sh (torch 2.x, jinj
 that are asked are compiled (borrow). BOS is <s> and EOS </s> in all of them; both implementations that mask are asked with one token a character, for
 which FastChat's offsets, counted for Llama's tokenizer, hold too: of "ASSISTANT: " it leaves the blank to the answer.
 
-Not here, for no package index has them: tatsu-lab/stanford_alpaca (its two prompts are those of litgpt), databrickslabs/dolly (FastChat's dolly_v2),
+Not here, for no package of theirs was found to install: tatsu-lab/stanford_alpaca (its two prompts are those of litgpt), databrickslabs/dolly (FastChat's dolly_v2),
 Open-Assistant's model_training (FastChat's oasst_llama), project-baize and QLoRA's guanaco; FastChat's "baize" is what that model is asked with, not what it was
-trained on. The models' own chat templates are make_jinja.py's, as transformers renders them; TRL has no wording beside those.
+trained on. The models' own chat templates are make_jinja.py's, as transformers renders them.
 """
 
 import ast
