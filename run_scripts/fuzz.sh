@@ -41,16 +41,16 @@ done
 build() {
     local folder=$1 said
     shift
-    CC=clang cmake -S . -B "$folder" -G Ninja -DGRAFT_TESTS=ON -DCMAKE_BUILD_TYPE=Release "$@" >/dev/null
+    CC=clang cmake -S . -B "$folder" -G Ninja -DGRAFT_TESTS=ON -DGRAFT_CUDA=OFF -DCMAKE_BUILD_TYPE=Release "$@" >/dev/null
     said=$(ninja -C "$folder" "${known[@]/#/fuzz_}" 2>&1) || { echo "$said" >&2; exit 1; }
 }
 
 # One target: its log is build-fuzz/logs/TARGET.
 fuzz() {
-    local target=$1 dictionary=tests/fuzz/seeds/$1.dict
-    [ -f "$dictionary" ] && dictionary=-dict=$dictionary || dictionary=-dict=
+    local target=$1 dictionary=()
+    [ ! -f "tests/fuzz/seeds/$target.dict" ] || dictionary=("-dict=tests/fuzz/seeds/$target.dict")
     ASAN_OPTIONS=allocator_may_return_null=1 OMP_NUM_THREADS=1 TMPDIR=$scratch "build-fuzz/tests/fuzz/fuzz_$target" -max_total_time="$seconds" \
-        -max_len=4096 -timeout=25 -rss_limit_mb=4096 -close_fd_mask=3 -print_final_stats=1 "$dictionary" \
+        -max_len=4096 -timeout=25 -rss_limit_mb=4096 -close_fd_mask=3 -print_final_stats=1 "${dictionary[@]}" \
         -artifact_prefix="build-fuzz/findings/$target/" "build-fuzz/corpus/$target" "tests/fuzz/seeds/$target" >"build-fuzz/logs/$target" 2>&1 || true
 }
 
@@ -89,7 +89,8 @@ for target in "${targets[@]}"; do
     [ "$seconds" -gt 0 ] && executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "build-fuzz/logs/$target" | tail -1)
     findings=$(find "build-fuzz/findings/$target" -type f ! -name "slow-unit-*" | wc -l)
     [ "$findings" -eq 0 ] || status=1
+    [ -n "$executions" ] || { echo "fuzz.sh: $target did not run to its end: build-fuzz/logs/$target says why" >&2; status=1; }
     printf '%-16s %12s %12s   %-16s %s\n' "$target" "${executions:-none}" $((${executions:-0} / (seconds > 0 ? seconds : 1))) "$(coverage "$target")" "$findings"
 done
-[ $status -eq 0 ] || echo "findings are in build-fuzz/findings; build-fuzz/tests/fuzz/fuzz_TARGET FILE shows one" >&2
+[ $status -eq 0 ] || echo "what was found is in build-fuzz/findings; build-fuzz/tests/fuzz/fuzz_TARGET FILE shows one" >&2
 exit $status

@@ -87,7 +87,7 @@ struct chunk {
 
 static void *rows_from(const struct tensor *t, int64_t row)
 {
-    return (char *)t->data + (size_t)(row * t->cols) * dtype_bytes(t->dtype);
+    return row ? (char *)t->data + (size_t)(row * t->cols) * dtype_bytes(t->dtype) : t->data; /* there is no data yet when products are made ready */
 }
 
 static enum status add_product(struct device *device, const struct chunk *c, const struct tensor *x, const struct tensor *w, bool add, gemm_call *call)
