@@ -45,8 +45,8 @@ PROCESSES = """\
 ## Several processes
 
 Data parallel training divides the batch, and nothing else: every process has the adapter, its gradients and moments, and activations of its own micro-batch, as
-above. What is shared on one host are the mapped weights, which all processes read from the same pages. graft trains in one process; this is the arithmetic for
-those who run several: weights once, the rest of LoRA in bfloat16, recomputed, as often as there are processes.
+above. What is shared on one host are the mapped weights, which all processes read from the same pages. So this is arithmetic, not another plan: weights once, the
+rest of LoRA in bfloat16, recomputed, as often as there are processes. `graft plan` says what is mapped to a tenth of a GiB, so the last column may be off by 0.4.
 
 """
 
