@@ -3,6 +3,7 @@
 #define GRAFT_CLI_REPORT_H
 
 #include "cli/options.h"
+#include "common/files.h"
 #include "trainer/history.h"
 
 enum { MOST_RUNS = 32, RUN_COLOURS = 7 };
@@ -10,6 +11,7 @@ enum { MOST_RUNS = 32, RUN_COLOURS = 7 };
 struct shown_run {
     const char *name; /* the folder's own name, or its path where names repeat */
     struct history history;
+    const char *events; /* its file for TensorBoard, once checked */
 };
 
 struct report {
@@ -24,6 +26,12 @@ struct report {
 enum status report_page(const struct report *report, struct text *page, struct error *err) MUST_USE;
 /* The figures of all curves that some run has. */
 void report_charts(const struct report *report, struct text *page);
+/* Every line of every run, as comma-separated values. */
+void report_csv(const struct report *report, struct output *out);
+/* Where each run's events go below a folder. Errors: EXISTS without `force`, BAD_OPTION where two runs would share a file. */
+enum status report_events_check(struct report *report, const char *folder, bool force, struct error *err) MUST_USE;
+/* Writes what was checked: the files of all runs, or none. */
+enum status report_events(const struct report *report, struct error *err) MUST_USE;
 /* Results and answers of graft evaluate; nothing where none are given. */
 enum status report_evaluations(const struct report *report, struct text *page, struct error *err) MUST_USE;
 enum status report_answers(const struct report *report, struct text *page, struct error *err) MUST_USE;

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A Python environment in .venv-reference with PyTorch (CPU), transformers and PEFT, for what makes or measures against
-# references: tests/reference/make.py and benchmarks/. Nothing else of graft needs it.
+# A Python environment in .venv-reference with PyTorch (CPU), transformers, PEFT and TensorBoard, for what makes or measures against
+# references: tests/reference/make.py, benchmarks/ and what reads event files back. Nothing else of graft needs it.
 #
 #   run_scripts/setup_reference.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(torch==2.15.* transformers==5.23.* peft==0.21.* safetensors==0.8.*)
+packages=(torch==2.15.* transformers==5.23.* peft==0.21.* safetensors==0.8.* tensorboard==2.21.*)
 python=.venv-reference/bin/python
 stamp=.venv-reference/installed
 

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_LINES = 1 << 20, MOST_COLUMNS = 32, MOST_FACTS = 1000 };
+enum { MOST_LINES = 1 << 20, MOST_FACTS = 1000 };
 static const int64_t LAST_STEP = (int64_t)1 << 53; /* as far as a double counts */
 
 static const char own_cure[] = "is this the file that graft wrote?";

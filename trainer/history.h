@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+enum { MOST_COLUMNS = 32 }; /* that a run may have */
+
 struct cell {
     double number;    /* NaN: no number here */
     const char *text; /* of a value that is none; NULL: a number, or absent */
