@@ -1,13 +1,15 @@
-/* One line that says how far a run is: redrawn in place on a terminal, plain lines otherwise. */
+/* One line that says how far a run is: redrawn in place on a terminal, there with the curve of the loss; plain lines otherwise. */
 #ifndef GRAFT_TRAINER_PROGRESS_H
 #define GRAFT_TRAINER_PROGRESS_H
 
+#include "trainer/sparkline.h"
 #include "trainer/step.h"
 
 struct progress {
-    bool quiet, terminal;
+    bool quiet, terminal, unicode;
     double began, drawn;  /* seconds, monotonic */
     int64_t first, total; /* steps: taken when this began, and in all */
+    struct sparkline losses;
 };
 
 double monotonic_seconds(void);
