@@ -18,7 +18,7 @@ const char report_style[] =
     "main{max-width:76rem;margin:0 auto;padding:2.5rem clamp(1rem,4vw,3rem)}\n"
     "h1{font-size:1.5rem;font-weight:600;letter-spacing:-.01em;margin:0 0 1.25rem}\n"
     "h2{font-size:1.05rem;font-weight:600;margin:2.75rem 0 .9rem}\n"
-    "h3{font-size:.9rem;font-weight:600;margin:0}\n"
+    "h3{font-size:.9rem;font-weight:600;margin:0;overflow-wrap:anywhere}\n"
     "small,.foot,.legend{color:var(--soft);font-size:.82rem;font-weight:400}\n"
     ".foot{margin-top:3rem}\n"
     ".scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;margin-bottom:1rem}\n"
@@ -26,11 +26,11 @@ const char report_style[] =
     "th,td{padding:.5rem .9rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}\n"
     "tbody tr:last-child>*{border-bottom:0}\n"
     "thead th{color:var(--soft);font-weight:500;white-space:nowrap}\n"
-    "tbody th{font-weight:500;position:sticky;left:0;background:var(--card);max-width:45vw;overflow-wrap:break-word}\n"
+    "tbody th{font-weight:500;position:sticky;left:0;background:var(--card);min-width:min(9rem,32vw);max-width:45vw;overflow-wrap:anywhere}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
     ".facts td{font-family:ui-monospace,\"DejaVu Sans Mono\",monospace;font-size:.8rem;overflow-wrap:break-word;min-width:9rem}\n"
-    ".run{display:inline-flex;vertical-align:top;align-items:center;gap:.5rem}\n"
-    ".swatch{width:18px;height:4px;flex:none;overflow:visible}\n"
+    ".run{display:inline-flex;vertical-align:top;align-items:baseline;gap:.5rem;overflow-wrap:anywhere}\n"
+    ".swatch{width:18px;height:.7em;flex:none;overflow:visible}\n"
     ".swatch path,polyline{fill:none;stroke:var(--c);stroke-width:2}\n"
     ".legend{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;margin:-.3rem 0 1rem}\n"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));gap:1rem}\n"
@@ -59,9 +59,9 @@ const char report_style[] =
     "summary{cursor:pointer;color:var(--soft);font-size:.88rem;margin-bottom:.6rem}\n"
     ".answers{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1rem;margin:.8rem 0 1.6rem}\n"
     "article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem}\n"
-    "h4{display:flex;justify-content:space-between;gap:1rem;margin:0 0 .4rem;font-size:.78rem;font-weight:400;color:var(--soft);overflow-wrap:break-word}\n"
+    "h4{display:flex;justify-content:space-between;gap:1rem;margin:0 0 .4rem;font-size:.78rem;font-weight:400;color:var(--soft);overflow-wrap:anywhere}\n"
     "h4 b{font-weight:500;white-space:nowrap}.correct b{color:var(--good)}\n"
-    "dl{margin:0}dt{font-size:.78rem;color:var(--soft);margin-top:.4rem}dd{margin:0;white-space:pre-wrap;overflow-wrap:break-word}\n";
+    "dl{margin:0}dt{font-size:.78rem;color:var(--soft);margin-top:.4rem}dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}\n";
 
 const char report_script[] =
     "\"use strict\";\n"
@@ -87,7 +87,6 @@ const char report_script[] =
     "      over.replaceChildren();\n"
     "      element(over, \"div\", \"rule\", \"\").style.left = x0 / 10 + \"%\";\n"
     "      const tip = element(over, \"div\", \"tip\", \"\");\n"
-    "      tip.style[x0 > 500 ? \"right\" : \"left\"] = `calc(${x0 > 500 ? 100 - x0 / 10 : x0 / 10}% + .8rem)`;\n"
     "      const lead = curves.findIndex((curve, i) => points[i][at[i]][0] === x0);\n"
     "      element(tip, \"div\", \"\", \"step \" + curves[lead][1][at[lead]]);\n"
     "      curves.forEach(([run, step, value], i) => {\n"
@@ -99,6 +98,9 @@ const char report_script[] =
     "        element(row, \"span\", \"c\" + run % 7, names[run] + (left === x0 ? \"\" : \", step \" + step[at[i]]));\n"
     "        element(row, \"b\", \"\", shown(value[at[i]]));\n"
     "      });\n"
+    "      const rule = x0 / 1000 * box.width, room = box.width - tip.offsetWidth;\n"
+    "      const beside = x0 > 500 ? rule - tip.offsetWidth - 13 : rule + 13;\n"
+    "      tip.style.left = Math.min(Math.max(beside, 0), room) + \"px\";\n"
     "    });\n"
     "  }\n"
     "}\n";
