@@ -154,48 +154,84 @@ static void add_throughput(const struct report *report, struct text *page)
     end_table(page);
 }
 
-/* Settings and manifests: a row of each key that some run has, a column of each run. */
+/* Settings and manifests: a row of each key that some run has, a value of each run. Rows are found by sorting, because runs that share no key make many. */
+
+struct row {
+    const char *key, **value; /* one of each run; NULL: it has none */
+    int64_t place;            /* of its first fact among all */
+    bool differs;
+};
+
+struct rows {
+    struct row *row;
+    int64_t count;
+};
+
+struct entry {
+    const struct fact *fact;
+    int run;
+    int64_t place;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct entry *one = a, *other = b;
+    const int order = strcmp(one->fact->key, other->fact->key);
+    return order ? order : (one->place > other->place) - (one->place < other->place);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct row *one = a, *other = b;
+    return (one->place > other->place) - (one->place < other->place);
+}
 
 static const struct facts *facts_of(const struct report *report, int run, bool manifest)
 {
     return manifest ? &report->run[run].history.manifest : &report->run[run].history.settings;
 }
 
-static bool differs(const struct report *report, const char *key, bool manifest)
+static struct rows compare(const struct report *report, bool manifest)
 {
-    const char *first = facts_find(facts_of(report, 0, manifest), key);
-    for (int r = 1; r < report->runs; r++)
-        if (!text_equal(first, facts_find(facts_of(report, r, manifest), key)))
-            return true;
-    return false;
-}
-
-static bool is_in_earlier(const struct report *report, int run, const char *key, bool manifest)
-{
-    for (int r = 0; r < run; r++)
-        if (facts_find(facts_of(report, r, manifest), key))
-            return true;
-    return false;
+    struct rows rows = { 0 };
+    int64_t entries = 0;
+    for (int r = 0; r < report->runs; r++)
+        entries += facts_of(report, r, manifest)->count;
+    struct entry *entry = NEW_ARRAY(report->arena, entries, struct entry);
+    rows.row = NEW_ARRAY(report->arena, entries, struct row);
+    entries = 0;
+    for (int r = 0; r < report->runs; r++)
+        for (int i = 0; i < facts_of(report, r, manifest)->count; i++, entries++)
+            entry[entries] = (struct entry){ &facts_of(report, r, manifest)->fact[i], r, entries };
+    qsort(entry, (size_t)entries, sizeof *entry, by_key);
+    for (int64_t i = 0; i < entries; i++) {
+        if (i == 0 || strcmp(entry[i].fact->key, entry[i - 1].fact->key) != 0)
+            rows.row[rows.count++] = (struct row){ entry[i].fact->key, NEW_ARRAY(report->arena, report->runs, const char *), entry[i].place, false };
+        const char **value = &rows.row[rows.count - 1].value[entry[i].run];
+        *value = *value ? *value : entry[i].fact->value;
+    }
+    for (int64_t i = 0; i < rows.count; i++)
+        for (int r = 1; r < report->runs; r++)
+            rows.row[i].differs |= !text_equal(rows.row[i].value[0], rows.row[i].value[r]);
+    qsort(rows.row, (size_t)rows.count, sizeof *rows.row, by_place);
+    return rows;
 }
 
 /* The rows that differ, or those that do not, or both; how many. */
-static int add_facts(const struct report *report, bool manifest, bool differing, bool same, struct text *rows)
+static int add_facts(const struct report *report, const struct rows *rows, bool differing, bool same, struct text *page)
 {
     int count = 0;
-    for (int r = 0; r < report->runs; r++) {
-        const struct facts *facts = facts_of(report, r, manifest);
-        for (int i = 0; i < facts->count; i++) {
-            const char *key = facts->fact[i].key;
-            if (is_in_earlier(report, r, key, manifest) || !(differs(report, key, manifest) ? differing : same))
-                continue;
-            text_add_string(rows, "<tr><th scope=\"row\">");
-            add_text(rows, key);
-            text_add_string(rows, "</th>");
-            for (int at = 0; at < (differing ? report->runs : 1); at++)
-                add_cell(rows, facts_find(facts_of(report, at, manifest), key));
-            text_add_string(rows, "</tr>\n");
-            count++;
-        }
+    for (int64_t i = 0; i < rows->count; i++) {
+        const struct row *row = &rows->row[i];
+        if (!(row->differs ? differing : same))
+            continue;
+        text_add_string(page, "<tr><th scope=\"row\">");
+        add_text(page, row->key);
+        text_add_string(page, "</th>");
+        for (int r = 0; r < (differing ? report->runs : 1); r++)
+            add_cell(page, row->value[r]);
+        text_add_string(page, "</tr>\n");
+        count++;
     }
     return count;
 }
@@ -219,7 +255,9 @@ static void add_fact_table(const struct report *report, const char *what, bool c
 static void add_settings(const struct report *report, struct text *page)
 {
     struct text differing = text_new(report->arena), same = text_new(report->arena), manifest = text_new(report->arena);
-    const int different = report->runs > 1 ? add_facts(report, false, true, false, &differing) : 0, equal = add_facts(report, false, false, true, &same);
+    const struct rows settings = compare(report, false), made_of = compare(report, true);
+    const int different = report->runs > 1 ? add_facts(report, &settings, true, false, &differing) : 0;
+    const int equal = add_facts(report, &settings, false, true, &same);
     text_add_string(page, "<h2>Settings</h2>\n");
     if (different)
         add_fact_table(report, "differs", true, &differing, page);
@@ -231,7 +269,7 @@ static void add_settings(const struct report *report, struct text *page)
         add_fact_table(report, "setting", false, &same, page);
         text_add_string(page, "</details>\n");
     }
-    if (add_facts(report, true, true, true, &manifest)) {
+    if (add_facts(report, &made_of, true, true, &manifest)) {
         text_add_string(page, "<details><summary>What the runs are made of (manifest.json)</summary>\n");
         add_fact_table(report, "key", true, &manifest, page);
         text_add_string(page, "</details>\n");

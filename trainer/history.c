@@ -144,7 +144,8 @@ static enum status add_fact(struct arena *arena, struct facts *facts, const char
 {
     if (facts->count == MOST_FACTS)
         return fail_with(err, BAD_FILE, "%s: more than %d keys", own_cure, path, MOST_FACTS);
-    facts->fact = arena_grow(arena, facts->fact, (size_t)facts->count, (size_t)facts->count + 1, sizeof *facts->fact);
+    if (!facts->fact)
+        facts->fact = NEW_ARRAY(arena, MOST_FACTS, struct fact);
     facts->fact[facts->count++] = (struct fact){ key, value };
     return OK;
 }

@@ -35,6 +35,18 @@ running() { cp -r one running && rm running/manifest.json running/config.yaml &&
 claim "a run may be under way: half a line is left out, with a warning" running
 long() { mkdir -p long && seq 1 20000 | sed 's/.*/{"step": &, "loss": 1}/; 7777s/1}/9}/' >long/metrics.jsonl && "$graft" report long --html long.html && [ "$(wc -c <long.html)" -lt 100000 ] && grep -q '7777' long.html; }
 claim "a long run makes a small page, and its peak stays" long
+many() { # every row of the comparison is another setting
+    mkdir -p many && (cd many && python3 - <<'PY'
+import json, os
+for run in range(32):
+    os.mkdir(f"run{run}")
+    open(f"run{run}/metrics.jsonl", "w").write('{"step": 1, "loss": 1}\n')
+    for name in ("config.yaml", "manifest.json"):
+        json.dump({f"{'x' * 40}_{run}_{i}": i for i in range(1000)}, open(f"run{run}/{name}", "w"))
+PY
+    ) && "$graft" report many/run* --html many.html && [ "$(grep -c '^<tr><th scope="row">x' many.html)" = 64000 ] && rm -r many many.html
+}
+claim "32 runs of 1000 settings each, none of them shared, are compared" many
 evaluated() {
     echo '{"loss": {"mean": 1.25, "standard_error": 0.5, "count": 3}, "perplexity": 3.49, "exact_match": {"mean": 0.25, "standard_error": 0.1, "count": 4}, "records": 4, "data": "d.jsonl"}' >result.json
     for i in 1 2 3; do echo "{\"where\": \"d.jsonl:$i\", \"answer\": \"said $i\", \"reference\": \"wanted $i\", \"correct\": false}"; done >answers.jsonl
@@ -67,8 +79,8 @@ claim "a line that is no object" refused "bad/metrics.jsonl:45: not an object" '
 claim "a line without a step" refused "bad/metrics.jsonl:45: no 'step'" '{"loss": 1}'
 claim "a step that is none" refused "bad/metrics.jsonl:45: 'step'" '{"step": -3}'
 claim "a value that is no cell" refused "bad/metrics.jsonl:45: 'loss' is an array" '{"step": 41, "loss": [1]}'
-many() { refused "bad/metrics.jsonl:45: 'k20' would be key 33" "$(python3 -c 'import json; print(json.dumps({"step": 41, **{f"k{i}": i for i in range(40)}}))')"; }
-claim "more keys than a run has" many
+keys() { refused "bad/metrics.jsonl:45: 'k20' would be key 33" "$(python3 -c 'import json; print(json.dumps({"step": 41, **{f"k{i}": i for i in range(40)}}))')"; }
+claim "more keys than a run has" keys
 empty() { mkdir -p empty && : >empty/metrics.jsonl && expect 2 "empty/metrics.jsonl: no line of a step" "$graft" report empty --html x.html; }
 claim "no line at all" empty
 claim "no folder" expect 2 "nowhere: no such folder" "$graft" report nowhere --html x.html
