@@ -162,4 +162,25 @@ adapter qalora '{"peft_type": "LORA", "r": 4, "use_qalora": true, "target_module
 refuse adapter_qalora 2 score --model "$base" --adapter adapter_qalora --input one.jsonl --quiet
 adapter weights '{"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"]}'
 refuse adapter_without_weights 2 score --model "$base" --adapter adapter_weights --input one.jsonl --quiet
+
+# runs to report
+reported() { # reported NAME LINES: a run whose metrics.jsonl has them
+    mkdir -p "$work/run_$1"
+    printf "%b" "$2" >"$work/run_$1/metrics.jsonl"
+}
+reported fine '{"step": 1, "loss": 2}\n'
+refuse report_no_folder 2 report nothing --html page.html
+refuse report_no_run 2 report adapter_type --html page.html
+reported broken '{"step": 1, "loss": 2}\n{"step": 2, "loss": }\n'
+refuse report_broken_line 2 report run_fine run_broken --html page.html --csv table.csv --tensorboard events
+reported list '{"step": 1, "loss": [2]}\n'
+refuse report_wrong_type 2 report run_list --csv table.csv
+reported without_step '{"loss": 2}\n'
+refuse report_no_step 2 report run_without_step --tensorboard events
+reported empty '\n'
+refuse report_no_lines 2 report run_empty --csv table.csv
+refuse report_no_output 2 report run_fine
+refuse report_one_output 2 report run_fine --html page --csv ./page
+refuse report_output_exists 2 report run_fine --csv good.jsonl --html page.html
+refuse report_run_twice 2 report run_fine run_fine --tensorboard events
 done_claims
