@@ -13,7 +13,7 @@ import sys
 import termios
 
 BARS = {"UTF-8": "▁▂▃▄▅▆▇█", "ASCII": "_.-~=+*#"}
-MOST_BARS, USUAL_COLUMNS = 24, 80
+FEWEST_BARS, MOST_BARS, USUAL_COLUMNS = 6, 24, 80
 
 
 def shown_on_terminal(command, columns, environment):
@@ -55,7 +55,10 @@ def main(columns, encoding, *command):
         if width < USUAL_COLUMNS:
             assert not any(bar in state for bar in BARS["UTF-8"]), state
             continue
-        assert found and found.group(1) and ("lr" in state) == (width > 100), state
+        assert found and found.group(1), state
+        has_rate = "  lr " in state
+        longest = len(state) - len(found.group(1)) + (0 if has_rate else len("  lr 1.00e-02")) + FEWEST_BARS
+        assert has_rate == (longest < width), state
         assert len(found.group(1)) <= MOST_BARS and set(found.group(1)) <= set(bars), state
     losses = [json.loads(line)["loss"] for line in open("out/metrics.jsonl", encoding="utf-8")]
     if width > 100:

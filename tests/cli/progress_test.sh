@@ -18,7 +18,7 @@ on_terminal() { python3 -B "$root/tests/cli/progress_terminal.py" "$1" "$2" "$gr
 
 claim "a terminal shows the curve in blocks, where the locale has them" on_terminal 120 UTF-8
 claim "and in ASCII, where it has not" on_terminal 120 ASCII
-claim "on 80 columns, which a terminal has that does not say, the learning rate makes room for the curve" on_terminal 0 UTF-8
+claim "on 80 columns, which a terminal has that does not say, the learning rate makes room for the curve if it has to" on_terminal 0 UTF-8
 claim "a narrow terminal has the line without the curve, cut to its width" on_terminal 50 UTF-8
 claim "a terminal of one column gets nothing that wraps" on_terminal 1 ASCII
 claim "--quiet shows nothing" on_terminal 120 UTF-8 --quiet
