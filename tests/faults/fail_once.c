@@ -6,8 +6,9 @@
  *     FAIL=reading:2      the second open, read, mapping or closing of an existing file fails
  *     FAIL=removing:1     the first removal fails
  *     FAIL=... INTERRUPT=1  instead of failing the process gets two SIGINTs at that call, as from a user who presses twice
- *     FAIL=... KILL=1       the process is killed there, as by kill -9
- *     CALLS=FILE          appends a line "kind number function library stack" for each counted call: who called, and a hash of the callers
+ *     FAIL=... STOP=1       the process stops there, as by kill -STOP: whoever watches kills it, or lets it go on, and then the call works
+ *     CALLS=FILE          appends a line "kind number function library stack file" for each counted call: who called, and a hash of the callers
+ *     FOLDER=PATH         nothing counts but the calls that make, fill, close or name files below this folder, which the lines then name
  *
  * Calls that libc makes inside itself (stdio writing its buffer, pthread mapping a stack) do not come by here: they have tests of their own.
  * What the calls of a kind have in common is how they fail; which call it is, is for the sweep to choose.
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -39,7 +41,8 @@ static struct {
     bool armed; /* main() runs */
     enum kind kind;
     long number; /* 0: nothing fails */
-    bool onward, interrupting, killing;
+    bool onward, interrupting, stopping;
+    const char *folder; /* NULL: everything counts */
     int calls;
     atomic_long count[KINDS];
 } plan = { .calls = -1 };
@@ -72,28 +75,49 @@ static const char *library_of(const void *caller)
     return about.dli_fname ? about.dli_fname : "?";
 }
 
+/* What an open file is called, where that is asked for. */
+static const char *name_of(int file)
+{
+    static _Thread_local char name[PATH_MAX];
+    char link[32];
+    if (!plan.folder)
+        return "-";
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    const ssize_t length = readlink(link, name, sizeof name - 1);
+    name[length > 0 ? length : 0] = '\0';
+    return name;
+}
+
+/* Names that do not begin at the root begin in the folder, where graft is started. */
+static bool counts(enum kind kind, const char *name)
+{
+    return !plan.folder || (kind == WRITING && (*name != '/' || strncmp(name, plan.folder, strlen(plan.folder)) == 0));
+}
+
 /* Counts one call; whether it is the one to fail. */
-static bool fails(enum kind kind, const char *function, const void *caller)
+static bool fails(enum kind kind, const char *name, const char *function, const void *caller)
 {
     if (!plan.armed || inside)
         return false;
     int kept = errno;
+    if (!counts(kind, name))
+        return false;
     long number = atomic_fetch_add(&plan.count[kind], 1) + 1;
     if (plan.calls >= 0) {
-        char line[512];
+        char line[512 + PATH_MAX];
         inside = true;
-        int length =
-            snprintf(line, sizeof line, "%s %ld %s %s %016llx\n", kind_name[kind], number, function, library_of(caller), (unsigned long long)stack_hash());
+        int length = snprintf(line, sizeof line, "%s %ld %s %s %016llx %s\n", kind_name[kind], number, function, library_of(caller),
+                              (unsigned long long)stack_hash(), name);
         syscall(SYS_write, plan.calls, line, (size_t)length);
         inside = false;
     }
     bool chosen = plan.number > 0 && kind == plan.kind && (plan.onward ? number >= plan.number : number == plan.number);
-    if (chosen && plan.killing)
-        kill(getpid(), SIGKILL);
+    if (chosen && plan.stopping)
+        kill(getpid(), SIGSTOP);
     for (int i = 0; i < 2 && chosen && plan.interrupting; i++)
         kill(getpid(), SIGINT);
     errno = kept;
-    return chosen && !plan.interrupting;
+    return chosen && !plan.interrupting && !plan.stopping;
 }
 
 static void read_plan(void)
@@ -109,7 +133,8 @@ static void read_plan(void)
         plan.onward = *end == '+';
     }
     plan.interrupting = getenv("INTERRUPT") != NULL;
-    plan.killing = getenv("KILL") != NULL;
+    plan.stopping = getenv("STOP") != NULL;
+    plan.folder = getenv("FOLDER");
     if (calls)
         plan.calls = (int)syscall(SYS_openat, AT_FDCWD, calls, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (calls && plan.calls <= STDERR_FILENO)
@@ -134,8 +159,8 @@ static void *next(const char *name)
     if (!own_##name)                                                                                                                                           \
         own_##name = NEXT(name);
 
-#define FAIL_WITH(kind, code, result)                                                                                                                          \
-    if (fails(kind, __func__, __builtin_return_address(0))) {                                                                                                  \
+#define FAIL_WITH(kind, name, code, result)                                                                                                                    \
+    if (fails(kind, name, __func__, __builtin_return_address(0))) {                                                                                            \
         errno = code;                                                                                                                                          \
         return result;                                                                                                                                         \
     }
@@ -162,14 +187,14 @@ int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(v
 void *malloc(size_t size)
 {
     OWN(malloc)
-    FAIL_WITH(MEMORY, ENOMEM, NULL)
+    FAIL_WITH(MEMORY, "-", ENOMEM, NULL)
     return own_malloc(size);
 }
 
 void *calloc(size_t count, size_t size)
 {
     OWN(calloc)
-    FAIL_WITH(MEMORY, ENOMEM, NULL)
+    FAIL_WITH(MEMORY, "-", ENOMEM, NULL)
     return own_calloc(count, size);
 }
 
@@ -177,34 +202,34 @@ void *realloc(void *old, size_t size)
 {
     OWN(realloc)
     if (size > 0) /* a realloc to nothing frees */
-        FAIL_WITH(MEMORY, ENOMEM, NULL)
+        FAIL_WITH(MEMORY, "-", ENOMEM, NULL)
     return own_realloc(old, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
     OWN(aligned_alloc)
-    FAIL_WITH(MEMORY, ENOMEM, NULL)
+    FAIL_WITH(MEMORY, "-", ENOMEM, NULL)
     return own_aligned_alloc(alignment, size);
 }
 
 void *memalign(size_t alignment, size_t size)
 {
     OWN(memalign)
-    FAIL_WITH(MEMORY, ENOMEM, NULL)
+    FAIL_WITH(MEMORY, "-", ENOMEM, NULL)
     return own_memalign(alignment, size);
 }
 
 int posix_memalign(void **memory, size_t alignment, size_t size)
 {
     OWN(posix_memalign)
-    return fails(MEMORY, __func__, __builtin_return_address(0)) ? ENOMEM : own_posix_memalign(memory, alignment, size);
+    return fails(MEMORY, "-", __func__, __builtin_return_address(0)) ? ENOMEM : own_posix_memalign(memory, alignment, size);
 }
 
 void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset)
 {
     OWN(mmap)
-    FAIL_WITH(flags & MAP_ANONYMOUS ? MEMORY : READING, ENOMEM, MAP_FAILED)
+    FAIL_WITH(flags & MAP_ANONYMOUS ? MEMORY : READING, "-", ENOMEM, MAP_FAILED)
     return own_mmap(address, size, protection, flags, file, offset);
 }
 
@@ -220,98 +245,98 @@ int open(const char *path, int flags, ...)
     va_start(arguments, flags);
     mode_t mode = va_arg(arguments, mode_t);
     va_end(arguments);
-    FAIL_WITH(changes(flags) ? WRITING : READING, changes(flags) ? ENOSPC : EIO, -1)
+    FAIL_WITH(changes(flags) ? WRITING : READING, path, changes(flags) ? ENOSPC : EIO, -1)
     return own_open(path, flags, mode);
 }
 
 FILE *fopen(const char *path, const char *mode)
 {
     OWN(fopen)
-    FAIL_WITH(*mode == 'r' ? READING : WRITING, EIO, NULL)
+    FAIL_WITH(*mode == 'r' ? READING : WRITING, path, EIO, NULL)
     return own_fopen(path, mode);
 }
 
 ssize_t read(int file, void *bytes, size_t size)
 {
     OWN(read)
-    FAIL_WITH(READING, EIO, -1)
+    FAIL_WITH(READING, "-", EIO, -1)
     return own_read(file, bytes, size);
 }
 
 int fstat(int file, struct stat *about)
 {
     OWN(fstat)
-    FAIL_WITH(READING, EIO, -1)
+    FAIL_WITH(READING, "-", EIO, -1)
     return own_fstat(file, about);
 }
 
 ssize_t write(int file, const void *bytes, size_t size)
 {
     OWN(write)
-    FAIL_WITH(WRITING, ENOSPC, -1)
+    FAIL_WITH(WRITING, name_of(file), ENOSPC, -1)
     return own_write(file, bytes, size);
 }
 
 int fsync(int file)
 {
     OWN(fsync)
-    FAIL_WITH(WRITING, EIO, -1)
+    FAIL_WITH(WRITING, name_of(file), EIO, -1)
     return own_fsync(file);
 }
 
 int ftruncate(int file, off_t size)
 {
     OWN(ftruncate)
-    FAIL_WITH(WRITING, ENOSPC, -1)
+    FAIL_WITH(WRITING, name_of(file), ENOSPC, -1)
     return own_ftruncate(file, size);
 }
 
 int rename(const char *from, const char *to)
 {
     OWN(rename)
-    FAIL_WITH(WRITING, EIO, -1)
+    FAIL_WITH(WRITING, to, EIO, -1)
     return own_rename(from, to);
 }
 
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
 {
     OWN(renameat2)
-    FAIL_WITH(WRITING, EIO, -1)
+    FAIL_WITH(WRITING, to, EIO, -1)
     return own_renameat2(from_folder, from, to_folder, to, flags);
 }
 
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
 {
     OWN(linkat)
-    FAIL_WITH(WRITING, ENOSPC, -1)
+    FAIL_WITH(WRITING, to, ENOSPC, -1)
     return own_linkat(from_folder, from, to_folder, to, flags);
 }
 
 int link(const char *from, const char *to)
 {
     OWN(link)
-    FAIL_WITH(WRITING, ENOSPC, -1)
+    FAIL_WITH(WRITING, to, ENOSPC, -1)
     return own_link(from, to);
 }
 
 int unlink(const char *path)
 {
     OWN(unlink)
-    FAIL_WITH(REMOVING, EIO, -1)
+    FAIL_WITH(REMOVING, "-", EIO, -1)
     return own_unlink(path);
 }
 
 int rmdir(const char *path)
 {
     OWN(rmdir)
-    FAIL_WITH(REMOVING, EIO, -1)
+    FAIL_WITH(REMOVING, "-", EIO, -1)
     return own_rmdir(path);
 }
 
 int mkdir(const char *path, mode_t mode)
 {
     OWN(mkdir)
-    FAIL_WITH(WRITING, ENOSPC, -1)
+    FAIL_WITH(WRITING, path, ENOSPC, -1)
     return own_mkdir(path, mode);
 }
 
@@ -319,7 +344,7 @@ int mkdir(const char *path, mode_t mode)
 int close(int file)
 {
     OWN(close)
-    bool failing = fails(fcntl(file, F_GETFL) & O_ACCMODE ? WRITING : READING, __func__, __builtin_return_address(0));
+    bool failing = fails(fcntl(file, F_GETFL) & O_ACCMODE ? WRITING : READING, name_of(file), __func__, __builtin_return_address(0));
     int closed = own_close(file);
     if (failing)
         errno = EIO;

@@ -129,7 +129,7 @@ class Sweep:
 
     def one(self, name, kind, row, good, before, printed):
         """Whether it went wrong with that call failing."""
-        _, number, function, caller, _ = row
+        _, number, function, caller = row[:4]
         fail, interrupt = f"{KINDS[kind]}:{number}{'+' if kind.endswith('+') else ''}", kind == "interrupt"
         folder = self.fresh(name)
         code, out, said = self.run(folder, name, fail=fail, interrupt=interrupt)

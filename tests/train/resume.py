@@ -6,14 +6,16 @@
 Where mpirun and graft_mpi.so are there, some cases (all of them with --ranks all) run as two ranks too, of which one, or both at once, are killed; they leave what
 the one process left, also where one process goes on with what two ranks began, or the reverse.
 
-LIBRARY is faults/fail_once.c. Half of the kills come at a moment drawn between the start and the end of the run, half at a drawn one of the calls that make,
-fill or name its files (the token cache, records, adapters, checkpoints). Same means: every adapter byte for byte, the parameters' hash, and every line of
-metrics.jsonl but for the members that measure time and memory.
+LIBRARY is faults/fail_once.c. A whole run tells which calls make, fill and name its files, and so its phases (PHASES). A run is then stopped at a drawn call of each
+phase in turn, and killed right there, or in a step behind it: no kill waits on a clock, and none is lost because the machine was slow. Same means: every adapter
+byte for byte, the parameters' hash, and every line of metrics.jsonl but for the members that measure time and memory.
 """
 import argparse
+import collections
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STUCK_SECONDS = 120
+SANITIZER = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0:detect_leaks=0"  # MPI keeps what it took
 MEASURED = ("tokens_per_second", "memory_bytes")
 
 CONFIG = """\
@@ -34,7 +37,7 @@ data:
   max_length: 256
   over_length: error
   cache: cache
-training: {output_dir: out, max_steps: %d, batch_size: 3, logging_steps: 2, eval_steps: 2, save_steps: 3, save_total_limit: 2, learning_rate: %s,
+training: {output_dir: out, max_steps: %d, batch_size: 3, micro_batch_tokens: 64, logging_steps: 2, eval_steps: 2, save_steps: 3, save_total_limit: 2, learning_rate: %s,
            load_best_model_at_end: true, early_stopping_patience: 2}
 """
 # name: adapter, steps, learning rate. The last one of LoRA learns so fast that it stops early.
@@ -50,7 +53,28 @@ CASES = {
 
 
 ON_RANKS = ("lora", "p-tuning, LSTM")
-MPIRUN = ("mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2")
+MPIRUN = ("mpirun", "--oversubscribe", "--bind-to", "none")
+# What a run is at when it makes, fills or names a file of this name.
+PHASES = {
+    "tokens": r"cache",
+    "configuration": r"out/config\.yaml",
+    "steps": r"out/metrics\.jsonl",
+    "best": r"out/best/\w+\.",
+    "adapters": r"out/adapters/step-\d+/\w+\.",
+    "checkpoints": r"out/checkpoints/step-",
+    "end": r"out/adapter_\w+\.|out/README",
+    "manifest": r"out/manifest\.json",
+}
+AGAIN = "of a second run"  # which began elsewhere, so that its calls are others
+
+
+def phases_of(calls):
+    """For each counted call, given by the file it is about: the phase. A file without a name yet is of the one named next."""
+    found, phase = [], next(reversed(PHASES))
+    for name in reversed(calls):
+        phase = next((each for each, pattern in PHASES.items() if re.match(pattern, name)), phase)
+        found.append(phase)
+    return found[::-1]
 
 
 class Place:
@@ -73,29 +97,37 @@ class Place:
         with open(os.path.join(self.folder, name), "rb") as file:
             return file.read()
 
-    def begin(self, *options, **variables):
-        environment = {**os.environ, **variables}
-        if variables:  # the tunables as graft sets them: it would start again, and calls be counted anew
-            environment.update(LD_PRELOAD=self.library, GLIBC_TUNABLES="glibc.malloc.tcache_count=0", ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
-        return subprocess.Popen([self.graft, "train", "config.yaml", *options], cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def watched(self, **variables):
+        """The environment in which calls that write in this folder are counted. The tunables as graft sets them: it would start again, and they be counted anew."""
+        return {"LD_PRELOAD": self.library, "FOLDER": self.folder, "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0", **variables}
 
-    def begin_ranks(self, *options):
-        environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_odls_base_sigkill_timeout": "1"}
-        environment["ASAN_OPTIONS"] = environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"  # MPI keeps what it took
-        return subprocess.Popen([*MPIRUN, self.graft, "train", "config.yaml", *options], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+    def start(self, command, environment):
+        return subprocess.Popen(command, cwd=self.folder, env={**os.environ, "ASAN_OPTIONS": SANITIZER, **environment}, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
+    def begin(self, *options, **variables):
+        return self.start([self.graft, "train", "config.yaml", *options], self.watched(**variables) if variables else {})
+
+    def begin_ranks(self, *options, **variables):
+        """Two ranks; the variables are of rank 0, which writes."""
+        rank = [self.graft, "train", "config.yaml", *options]
+        watched = ["env", *(f"{name}={value}" for name, value in self.watched(**variables).items())] if variables else []
+        return self.start([*MPIRUN, "-n", "1", *watched, *rank, ":", "-n", "1", *rank],
+                          {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_odls_base_sigkill_timeout": "1"})
+
     def ranks(self):
-        """The processes of this folder's ranks."""
-        found = []
+        """The processes of this folder's ranks, rank 0 first."""
+        found = {}
         for process in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{process}/cmdline", "rb") as line:
-                    if line.read().startswith(self.graft.encode() + b"\0train\0") and os.readlink(f"/proc/{process}/cwd") == self.folder:
-                        found.append(int(process))
+                    if not line.read().startswith(self.graft.encode() + b"\0train\0") or os.readlink(f"/proc/{process}/cwd") != self.folder:
+                        continue
+                with open(f"/proc/{process}/environ", "rb") as variables:
+                    found[int(re.search(rb"\0OMPI_COMM_WORLD_RANK=(\d+)", variables.read())[1])] = int(process)
             except OSError:
                 continue
-        return found
+        return [found[rank] for rank in sorted(found)]
 
     @staticmethod
     def end(process):
@@ -133,114 +165,123 @@ def difference(whole, left):
     return None
 
 
+def wait_until_stopped(process, watched):
+    """Whether a process stopped; False if the run, of which it is a part, ended before."""
+    while process.poll() is None:
+        try:
+            with open(f"/proc/{watched}/stat", "rb") as line:
+                if line.read().rpartition(b") ")[2][:1] == b"T":
+                    return True
+        except OSError:
+            pass
+        time.sleep(0.002)
+    return False
+
+
+class Whole:
+    """What an uninterrupted run left, and when."""
+
+    def __init__(self, left, seconds, phases, order):
+        self.left, self.seconds, self.phases = left, seconds, phases
+        self.turn = order.sample(sorted(set(phases)), len(set(phases)))  # each phase once, then again
+
+    def draw(self, chance, kills):
+        """Which counted call to stop at: of the next phase in turn; behind a kill less is left to do, and it may be any."""
+        if kills:
+            return chance.randint(1, len(self.phases) // (1 + kills))
+        self.turn.append(self.turn.pop(0))
+        return chance.choice([number for number, phase in enumerate(self.phases, 1) if phase == self.turn[-1]])
+
+
 class Runner:
     def __init__(self, options, work):
         self.options, self.work, self.random = options, work, random.Random(options.seed)
-        self.kills, self.went_on, self.began_again, self.too_late = 0, 0, 0, 0
+        self.went_on, self.began_again, self.too_late, self.hits = 0, 0, 0, collections.Counter()
+
+    @property
+    def kills(self):
+        return sum(self.hits.values())
 
     def place(self, case):
         return Place(os.path.abspath(self.options.graft), os.path.abspath(self.options.library), self.work, case)
 
-    def whole(self, case):
-        """An uninterrupted run: what it leaves, its seconds, and how many calls write files."""
+    def whole(self, case, ranks):
+        """An uninterrupted run."""
         place = self.place(case)
-        calls = os.path.join(place.folder, "calls")
+        calls = os.path.join(self.work, "calls")
         began = time.monotonic()
-        code, said = place.end(place.begin("--quiet", "--threads", "1", CALLS=calls))
+        code, said = place.end((place.begin_ranks if ranks else place.begin)("--quiet", "--threads", "1", CALLS=calls))
         seconds = time.monotonic() - began
         if code != 0:
             sys.exit(f"{case}: the whole run ended with {code}: {said}")
         with open(calls, encoding="utf-8") as lines:
-            writing = sum(line.startswith("writing ") for line in lines)
-        left = place.left()
+            phases = phases_of([os.path.relpath(os.path.join(place.folder, line.split(None, 5)[5].strip()), place.folder) for line in lines])
+        whole = Whole(place.left(), seconds, phases, self.random)
         shutil.rmtree(place.folder)
-        return left, seconds, writing
+        os.remove(calls)
+        return whole
 
-    def kill(self, place, seconds, writing):
-        """Starts the run and kills it. What it said; None if it came to its end before."""
-        threads = ("--threads", str(self.random.randint(1, 3)))
-        if self.random.random() < 0.5:
-            process = place.begin(*threads, FAIL=f"writing:{self.random.randint(1, writing)}", KILL="1")
-        else:
-            process = place.begin(*threads)
-            time.sleep(seconds * self.random.random())
-            process.send_signal(signal.SIGKILL)
+    def kill(self, case, place, whole, kills, ranks):
+        """Starts the run, and kills it where it stops. Whether it is still to be gone on with."""
+        number = whole.draw(self.random, kills)
+        plan = {"FAIL": f"writing:{number}", "STOP": "1"}
+        process = place.begin_ranks("--quiet", "--threads", "1", **plan) if ranks else place.begin("--threads", str(self.random.randint(1, 3)), **plan)
+        watched = [process.pid]
+        while ranks and process.poll() is None and len(watched) < 2:
+            time.sleep(0.01)
+            watched = place.ranks()
+        if wait_until_stopped(process, watched[0] if watched else process.pid):
+            self.hits[case, ranks, AGAIN if kills else whole.phases[number - 1]] += 1
+            self.strike(watched, whole.seconds)
         code, said = place.end(process)
-        if code not in (0, -signal.SIGKILL):
+        if not ranks and code not in (0, -signal.SIGKILL):
             raise AssertionError(f"ended with {code} before it was killed: {said}")
         self.count(said)
         ended = code == 0 or place.has_ended()
-        self.kills += code != 0
-        self.too_late += ended
-        return None if ended else said
-
-    def kill_ranks(self, place, seconds):
-        """Two ranks, of which one or both are killed. Whether they were killed in time."""
-        process = place.begin_ranks("--quiet", "--threads", "1")
-        steps = self.random.random() < 0.7  # most of the time before the first step is mpirun's own
-        lines = os.path.join(place.folder, "out", "metrics.jsonl")
-        before = os.path.getsize(lines) if os.path.exists(lines) else 0
-        while process.poll() is None and (not place.ranks() or (steps and not (os.path.exists(lines) and os.path.getsize(lines) != before))):
-            time.sleep(0.002)
-        time.sleep((0.1 if steps else 0.5) * seconds * self.random.random())
-        both = self.random.random() < 0.5
-        for rank in place.ranks()[: 2 if both else 1]:
-            try:
-                os.kill(rank, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        code, said = place.end(process)
-        self.count(said)
-        ended = code == 0 or place.has_ended()
-        self.kills += code != 0
         self.too_late += ended
         return not ended
 
-    def one_on_ranks(self, case, whole, seconds):
-        """A run of two ranks that are killed one to three times; then one process or two ranks go on. What is wrong with it."""
-        place = self.place(case)
-        for before in range(self.random.randint(1, 3)):
-            if not self.kill_ranks(place, seconds / (1 + before)):
-                break
-        else:
-            code, said = place.end(place.begin_ranks() if self.random.random() < 0.7 else place.begin())
-            self.count(said)
-            if code != 0 or "warning" in said:
-                return f"on ranks: ended with {code}: {said}"
-        wrong = difference(whole, place.left())
-        if not wrong:
-            shutil.rmtree(place.folder)
-        return wrong and f"on ranks: {place.folder}: {wrong}"
-
-    def whole_on_ranks(self, case, whole):
-        """The same run, of two ranks and uninterrupted: seconds, and what is wrong with it."""
-        place = self.place(case)
-        began = time.monotonic()
-        code, said = place.end(place.begin_ranks("--quiet", "--threads", "1"))
-        seconds = time.monotonic() - began
-        wrong = f"ended with {code}: {said}" if code != 0 else difference(whole, place.left())
-        shutil.rmtree(place.folder)
-        return seconds, wrong and f"on ranks, not killed: {wrong}"
+    def strike(self, watched, seconds):
+        """The first of them is stopped. Half of the kills come right there, half in a step behind it; of ranks one dies, or both."""
+        victims = self.random.choice([watched[:1], watched[-1:], watched])
+        if self.random.random() < 0.5:
+            os.kill(watched[0], signal.SIGCONT)
+            time.sleep(0.1 * seconds * self.random.random())
+        for victim in victims:
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        try:
+            os.kill(watched[0], signal.SIGCONT)  # to say who is missing
+        except ProcessLookupError:
+            pass
 
     def count(self, said):
         self.went_on += "graft: goes on from" in said
         self.began_again += "begins again" in said
 
-    def one(self, case, whole, seconds, writing):
-        """A run that is killed one to three times. What is wrong with it."""
+    def one(self, case, whole, left, ranks):
+        """A run that is killed one to three times, and then goes on to its end, a run of ranks not always as ranks. What is wrong with it."""
         place = self.place(case)
-        for before in range(self.random.randint(1, 3)):  # what is left to do is less each time
-            if self.kill(place, seconds / (1 + before), writing // (1 + before)) is None:
+        for kills in range(self.random.randint(1, 3)):
+            if not self.kill(case, place, whole, kills, ranks):
                 break
         else:
-            code, said = place.end(place.begin())
+            code, said = place.end(place.begin_ranks() if ranks and self.random.random() < 0.7 else place.begin())
             self.count(said)
             if code != 0 or "warning" in said:
                 return f"ended with {code}: {said}"
-        wrong = difference(whole, place.left())
+        wrong = difference(left, place.left())
         if not wrong:
             shutil.rmtree(place.folder)
         return wrong and f"{place.folder}: {wrong}"
+
+    def table(self):
+        """How many kills came in which phase."""
+        print("\n" + " " * 31 + "".join(f"{phase:>16}" for phase in (*PHASES, AGAIN)))
+        for case, ranks in sorted({row[:2] for row in self.hits}):
+            print(f"{case + (', ranks' if ranks else ''):31}" + "".join(f"{self.hits[case, ranks, phase]:16}" for phase in (*PHASES, AGAIN)))
 
 
 def main():
@@ -254,23 +295,25 @@ def main():
     options = parser.parse_args()
     work = tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     runner, failures = Runner(options, work), 0
-    cases = {name: runner.whole(name) for name in CASES if options.only in (None, name)}
-    on_ranks = {}
+    names = [name for name in CASES if options.only in (None, name)]
+    wholes = {(name, False): runner.whole(name, False) for name in names}
     if options.ranks != "none" and shutil.which("mpirun") and os.path.exists(os.path.join(os.path.dirname(os.path.abspath(options.graft)), "graft_mpi.so")):
-        for name in cases if options.ranks == "all" else (name for name in ON_RANKS if name in cases):
-            on_ranks[name], wrong = runner.whole_on_ranks(name, cases[name][0])
-            if wrong:
-                print(f"FAIL  {name}: {wrong}")
-                failures += 1
+        wholes.update({(name, True): runner.whole(name, True) for name in names if options.ranks == "all" or name in ON_RANKS})
     elif options.ranks != "none":
         print("without ranks: mpirun or graft_mpi.so is missing")
+    for (name, ranks), whole in wholes.items():
+        wrong = ranks and difference(wholes[name, False].left, whole.left)
+        if wrong:
+            print(f"FAIL  {name}: on ranks, not killed: {wrong}")
+            failures += 1
     while runner.kills < options.kills and not failures:
-        for name, whole in cases.items():
-            for wrong in (runner.one(name, *whole), runner.one_on_ranks(name, whole[0], on_ranks[name]) if name in on_ranks else None):
-                if wrong:
-                    print(f"FAIL  {name}: {wrong}")
-                    failures += 1
-            print(f"{runner.kills} kills so far", flush=True)
+        for (name, ranks), whole in wholes.items():
+            wrong = runner.one(name, whole, wholes[name, False].left, ranks)
+            if wrong:
+                print(f"FAIL  {name}{', on ranks' if ranks else ''}: {wrong}")
+                failures += 1
+        print(f"{runner.kills} kills so far", flush=True)
+    runner.table()
     print(f"{runner.kills} kills; {runner.went_on} times a run went on from a checkpoint, {runner.began_again} times it began again, {runner.too_late} kills came too late")
     if not failures:
         shutil.rmtree(work)
