@@ -45,8 +45,11 @@ static enum status inspect_model(struct arena *arena, const char *folder, struct
                      (long long)c.head_size);
     else
         output_print(out, "  position       %s\n", c.shape.positions == ALIBI ? "ALiBi" : "learned, a table");
+    int64_t windowed = 0;
+    for (int64_t layer = 0; layer < c.layers; layer++)
+        windowed += model_window(&c, layer) > 0;
     if (c.window)
-        output_print(out, "  window         %d\n", c.window);
+        output_print(out, "  window         %d, in %lld of %lld layers\n", c.window, (long long)windowed, (long long)c.layers);
     output_print(out, "  stored as      %s\n  BOS, EOS       %d,", shown(arena, c.dtype), c.bos);
     for (int i = 0; i < c.eos_count; i++)
         output_print(out, " %d", c.eos[i]);

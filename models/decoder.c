@@ -292,8 +292,8 @@ static struct tensor *attend(struct pass *p, int layer, struct tensor *x)
     struct heads heads = { .heads = (int)c->heads,
                            .kv_heads = (int)c->kv_heads,
                            .head_size = (int)c->head_size,
-                           .scale = (float)c->attention_scale,
-                           .window = c->window,
+                           .scale = (float)(c->attention_scale / (c->shape.depth_scaled ? layer + 1 : 1)),
+                           .window = model_window(c, layer),
                            .scaled_slopes = c->shape.coarse };
     struct qkv a = queries_keys_values(p, layer, x);
     if (p->cache) {
@@ -337,11 +337,13 @@ static struct tensor *block(struct pass *p, int layer, struct tensor *h)
     const struct shape *shape = &p->model->config.shape;
     struct tensor *x = block_norm(p, layer, 0, h), *attended = attend(p, layer, x);
     struct tensor *shared = shape->one_norm ? x : NULL; /* what the MLP reads too */
+    h = shape->normed_residual ? x : h;
     if (layer == p->model->config.layers - 1)
         leave_rows_behind(p, &attended, &h, &shared);
     struct tensor *beside = shape->parallel && !shared ? block_norm(p, layer, 1, h) : shared;
     h = project(p, layer, ATTENTION_OUT, attended, h);
-    return mlp(p, layer, beside ? beside : block_norm(p, layer, 1, h), h);
+    x = beside ? beside : block_norm(p, layer, 1, h);
+    return mlp(p, layer, x, shape->normed_residual ? x : h);
 }
 
 struct tensor *decoder(const struct pass *pass)

@@ -33,6 +33,7 @@ struct family {
     const char *projection[HEAD];       /* indexed by enum projection */
     const char *ignored[4];             /* suffixes of tensors in files that carry no weights (buffers) */
     const char *lora_targets[4];        /* PEFT's default target_modules, NULL-terminated */
+    bool layers_differ;                 /* layer_types may give some layers a sliding window and others none */
     const char *drops[3];               /* keys of dropout that mean 0.1 where they are absent, or NULLs */
     const char *keys[16];               /* keys of config.json that configure() reads, NULL-terminated */
     bool free_heads;                    /* head_dim may make the heads together narrower or wider than the model */

@@ -220,34 +220,39 @@ static enum status read_tokens(struct model_config *config, const json_t *json, 
     return OK;
 }
 
-enum status config_read_layer_types(const struct model_config *config, const json_t *json, const char *path, enum layer_types *types, struct error *err)
+/* config->sliding from the list `layer_types`, NULL where there is none; families read it as what their own keys would say. */
+static enum status read_layer_types(struct model_config *config, struct arena *arena, const json_t *json, const char *path, struct error *err)
 {
-    static const char key[] = "layer_types", cure[] = "use a model whose layers are alike";
+    static const char key[] = "layer_types";
     const json_t *list = json_object_get(json, key);
-    *types = LAYER_TYPES_ABSENT;
     if (!list || json_is_null(list))
         return OK;
     if (!json_is_array(list) || json_array_size(list) != (size_t)config->layers)
         return config_refuse(json, path, key, "not a list with one entry for each of num_hidden_layers", "correct config.json", err);
+    bool *sliding = NEW_ARRAY(arena, config->layers, bool);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));
-        enum layer_types type = text_equal(name, "full_attention")      ? LAYER_TYPES_FULL
-                                : text_equal(name, "sliding_attention") ? LAYER_TYPES_SLIDING
-                                                                        : LAYER_TYPES_ABSENT;
-        if (type == LAYER_TYPES_ABSENT)
-            return config_refuse(json, path, key, "graft computes full_attention and sliding_attention", cure, err);
-        if (i > 0 && type != *types)
-            return config_refuse(json, path, key, "layers with and without a sliding window are mixed, and graft computes one for all layers", cure, err);
-        *types = type;
+        sliding[i] = text_equal(name, "sliding_attention");
+        if (!sliding[i] && !text_equal(name, "full_attention"))
+            return config_refuse(json, path, key, "graft computes full_attention and sliding_attention", "use a model with layers of these kinds", err);
     }
+    config->sliding = sliding;
     return OK;
 }
 
+int model_window(const struct model_config *config, int64_t layer)
+{
+    const bool has = config->sliding ? config->sliding[layer] : layer >= config->full_layers;
+    return has ? config->window : 0;
+}
+
+/* Only some families read the list; elsewhere it repeats what the other keys say, or nobody knows what was meant. */
 static enum status check_layer_types(const struct model_config *config, const json_t *json, const char *path, struct error *err)
 {
-    enum layer_types types;
-    TRY(config_read_layer_types(config, json, path, &types, err));
-    if (types != LAYER_TYPES_ABSENT && (types == LAYER_TYPES_SLIDING) != (config->window > 0))
+    int64_t sliding = 0;
+    for (int64_t i = 0; i < config->layers && config->sliding; i++)
+        sliding += config->sliding[i];
+    if (config->sliding && (config->window == 0 ? sliding > 0 : !config->family->layers_differ && sliding < config->layers))
         return config_refuse(json, path, "layer_types", "contradicts the sliding window that the other keys give", "correct config.json", err);
     return OK;
 }
@@ -268,6 +273,7 @@ static enum status read_all(struct model_config *config, struct arena *arena, co
     TRY(read_rest(config, arena, json, path, err));
     if (config->shape.positions == ROTARY)
         TRY(config_read_rope(config, json, path, err));
+    TRY(read_layer_types(config, arena, json, path, err));
     if (config->family->configure)
         TRY(config->family->configure(config, json, path, err));
     TRY(check_layer_types(config, json, path, err));

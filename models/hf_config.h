@@ -33,9 +33,4 @@ enum status config_read_rotary_dim(struct model_config *config, const json_t *js
 /* The first key by which transformers would drop something in training, NULL if there is none. */
 const char *config_dropout(const json_t *json, const struct family *family);
 
-enum layer_types { LAYER_TYPES_ABSENT, LAYER_TYPES_FULL, LAYER_TYPES_SLIDING };
-/* What the list `layer_types` says about all layers; refuses lists that are mixed, of another length than the layers, or of other kinds. */
-enum status config_read_layer_types(const struct model_config *config, const json_t *json, const char *path, enum layer_types *types,
-                                    struct error *err) MUST_USE;
-
 #endif

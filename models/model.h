@@ -27,18 +27,20 @@ struct shape {
     enum norm_kind norm;
     enum positions positions;
     enum rope_pairs pairs;
-    bool norm_bias;    /* layernorm adds one */
-    bool one_plus;     /* rmsnorm multiplies by 1 + w */
-    bool head_norms;   /* queries and keys are normed, each head on its own */
-    bool embed_norm;   /* the embedding is normed */
-    bool embed_scaled; /* ... or multiplied by the root of the width, which virtual rows are not */
-    bool parallel;     /* attention and MLP of a block read the same h */
-    bool one_norm;     /* ... and the same norm of it */
-    bool plain_mlp;    /* down(act(up)), no gate */
-    bool fused_mlp;    /* gate and up are one layer, the gate first */
-    bool coarse;       /* ALiBi scaled and rounded as Falcon does */
-    bool keys_spread;  /* transformers copies keys and values for every query head before it remembers them, so that PEFT's prefixes have rows for each */
-    bool every_second; /* ALiBi's slopes as in MPT where heads are no power of two */
+    bool norm_bias;       /* layernorm adds one */
+    bool one_plus;        /* rmsnorm multiplies by 1 + w */
+    bool head_norms;      /* queries and keys are normed, each head on its own */
+    bool embed_norm;      /* the embedding is normed */
+    bool embed_scaled;    /* ... or multiplied by the root of the width, which virtual rows are not */
+    bool parallel;        /* attention and MLP of a block read the same h */
+    bool one_norm;        /* ... and the same norm of it */
+    bool normed_residual; /* attention and MLP are added to what their norms make of h */
+    bool depth_scaled;    /* scores of layer i are divided by i + 1 */
+    bool plain_mlp;       /* down(act(up)), no gate */
+    bool fused_mlp;       /* gate and up are one layer, the gate first */
+    bool coarse;          /* ALiBi scaled and rounded as Falcon does */
+    bool keys_spread;     /* transformers copies keys and values for every query head before it remembers them, so that PEFT's prefixes have rows for each */
+    bool every_second;    /* ALiBi's slopes as in MPT where heads are no power of two */
     /* Queries, keys and values of one fused layer: its outputs lie in so many equal blocks, each of some queries, then keys, then values (or values, then
      * keys). 1: all queries first; kv_heads: by key head. 0: three layers. */
     int64_t qkv_blocks;
@@ -61,7 +63,9 @@ struct model_config {
     enum activation activation;
     const char *dropout; /* the key by which transformers would drop something of the base model in training, or NULL; graft never does */
     bool tied;
-    int window; /* sliding window in keys, 0: none */
+    int window;          /* sliding window in keys, 0: none */
+    const bool *sliding; /* [layers]: which layers have it; NULL: those from full_layers on */
+    int64_t full_layers;
     struct {
         enum rope_type type;
         double theta, factor, low_frequency_factor, high_frequency_factor, beta_fast, beta_slow, attention_factor; /* attention_factor 0: not given */
@@ -77,6 +81,8 @@ struct model_config {
 /* Reads config.json (and generation_config.json). Fails closed: BAD_MODEL names the key and value that graft cannot compute faithfully; a value of the wrong
  * type or outside its range is BAD_FILE. Keys that nobody knows are named in one warning. */
 enum status model_config_read(struct model_config *config, struct arena *arena, const char *folder, struct error *err) MUST_USE;
+/* The sliding window of one layer in keys, 0: none. */
+int model_window(const struct model_config *config, int64_t layer);
 /* Number of values of the base model, from the configuration alone (tied head counted once). */
 int64_t model_config_size(const struct model_config *config);
 

@@ -3,9 +3,14 @@
 
 static enum status configure(struct model_config *config, const json_t *json, const char *path, struct error *err)
 {
-    static const char residual[] = "apply_residual_connection_post_layernorm";
-    if (!config_is_trivial(json_object_get(json, residual)))
-        return config_refuse(json, path, residual, "residuals start before the norm here", "use a model of a supported family without this feature", err);
+    bool in_parts = false;
+    int64_t parts = 1;
+    TRY(json_get_bool(json, path, "apply_residual_connection_post_layernorm", &config->shape.normed_residual, err));
+    TRY(json_get_bool(json, path, "slow_but_exact", &in_parts, err));
+    TRY(json_get_int(json, path, "pretraining_tp", 1, INT32_MAX, &parts, err));
+    if (in_parts && parts > 1)
+        return config_refuse(json, path, "slow_but_exact", "with pretraining_tp above 1 transformers then leaves out the biases of dense and dense_4h_to_h",
+                             "set it to false, as published models do", err);
     config->activation = GELU_TANH;
     config->shape.qkv_blocks = config->heads;
     return OK;

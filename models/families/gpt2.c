@@ -8,14 +8,14 @@ static enum status configure(struct model_config *config, const json_t *json, co
     TRY(json_get_bool(json, path, "scale_attn_weights", &scaled, err));
     if (!scaled)
         config->attention_scale = 1;
-    return OK;
+    return json_get_bool(json, path, "scale_attn_by_inverse_layer_idx", &config->shape.depth_scaled, err);
 }
 
 const struct family family_gpt2 = {
     .model_type = "gpt2",
     .base_class = "GPT2Model",
     GPT_WITH_TABLE("gelu_new"),
-    .keys = { "scale_attn_weights", "reorder_and_upcast_attn", "n_ctx" },
+    .keys = { "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "n_ctx" },
     .transposed = true,
     .configure = configure,
 };

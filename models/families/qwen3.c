@@ -27,6 +27,7 @@ const struct family family_qwen3 = {
     LLAMA_NAMES,
     .head_norm = { "model.layers.%d.self_attn.q_norm", "model.layers.%d.self_attn.k_norm" },
     .free_heads = true,
+    .layers_differ = true,
     .keys = { "attention_bias", QWEN_WINDOW_KEYS },
     .configure = configure,
 };

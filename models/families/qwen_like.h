@@ -8,7 +8,7 @@
 #define QWEN_WINDOW_KEYS "use_sliding_window", "sliding_window", "max_window_layers"
 
 /* config->window. A sliding window counts only where use_sliding_window is true, and then for the layers from max_window_layers on (or those that layer_types
- * lists). graft has one window for all layers, so a file whose layers differ is refused. */
+ * lists). */
 enum status qwen_read_window(struct model_config *config, const json_t *json, const char *path, struct error *err) MUST_USE;
 
 #endif

@@ -43,6 +43,13 @@ static int64_t get_window(const struct model_config *c)
 {
     return c->window;
 }
+static int64_t get_windowed(const struct model_config *c)
+{
+    int64_t layers = 0;
+    for (int64_t i = 0; i < c->layers; i++)
+        layers = 10 * layers + (model_window(c, i) > 0);
+    return layers;
+}
 static int64_t get_activation(const struct model_config *c)
 {
     return c->activation;
@@ -118,6 +125,10 @@ static const struct {
     { "'model_type':'qwen2','use_sliding_window':true,'sliding_window':7,'max_window_layers':0", get_window, 7 },
     { "'model_type':'qwen2','use_sliding_window':true,'sliding_window':7,'num_hidden_layers':1,'layer_types':['sliding_attention']", get_window, 7 },
     { "'model_type':'qwen2','use_sliding_window':true,'sliding_window':7,'num_hidden_layers':1,'layer_types':['full_attention']", get_window, 0 },
+    { "'model_type':'qwen2','use_sliding_window':true,'sliding_window':7,'num_hidden_layers':3,'max_window_layers':1", get_windowed, 11 },
+    { "'model_type':'qwen2','use_sliding_window':true,'num_hidden_layers':3,'layer_types':['sliding_attention','full_attention','sliding_attention']",
+      get_windowed, 101 },
+    { "'model_type':'mistral','num_hidden_layers':2", get_windowed, 11 },
     { "'rope_theta':500000.0", get_theta, 500000 },
     { "'rope_theta':500000", get_theta, 500000 },
     { "'rope_theta':7,'rope_parameters':{'rope_theta':9,'rope_type':'default'}", get_theta, 9 },
@@ -242,9 +253,6 @@ static const struct {
     { "'num_hidden_layers':2,'layer_types':['sliding_attention','sliding_attention']", "'layer_types'", 0 },
     { "'num_hidden_layers':2,'layer_types':['full_attention']", "one entry for each", 0 },
     { "'num_hidden_layers':1,'layer_types':['linear_attention']", "'layer_types' = [\"linear_attention\"]", 0 },
-    { "'model_type':'qwen2','use_sliding_window':true,'sliding_window':7", "'max_window_layers' is absent", 0 },
-    { "'model_type':'qwen2','use_sliding_window':true,'max_window_layers':21,'sliding_window':7", "'max_window_layers' = 21", 0 },
-    { "'model_type':'qwen2','use_sliding_window':true,'num_hidden_layers':2,'layer_types':['full_attention','sliding_attention']", "are mixed", 0 },
     { "'model_type':'qwen2','num_hidden_layers':1,'layer_types':['sliding_attention']", "contradicts", 0 },
     { "'bos_token_id':32000", "'bos_token_id' = 32000: not below vocab_size", 0 },
     { "'bos_token_id':'<s>'", "bos_token_id", BAD_FILE },

@@ -118,6 +118,10 @@ CASES = {
         model=dict(model_type="qwen2", num_key_value_heads=2, tie_word_embeddings=True, use_sliding_window=False,
                    rope_parameters=dict(rope_type="default", rope_theta=1e6)),
         lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"], bias="lora_only")),
+    "qwen2_window_in_part": dict(
+        model=dict(model_type="qwen2", num_key_value_heads=2, num_hidden_layers=3, use_sliding_window=True, sliding_window=7,
+                   layer_types=["full_attention", "sliding_attention", "full_attention"]),
+        lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])),
     "llama_bfloat16": dict(
         model=dict(num_key_value_heads=2), dtype="bfloat16", lora=dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], layers_to_transform=1)),
     "llama_float16_old": dict(
@@ -165,6 +169,12 @@ CASES = {
     "gpt2_all_linear": dict(
         model=dict(GPT, family="gpt2", n_head=4, scale_attn_weights=False, activation_function="relu"), dtype="float16",
         lora=dict(r=3, lora_alpha=5, target_modules="all-linear", fan_in_fan_out=True, modules_to_save=["ln_f"])),
+    "gpt2_depth_scaled": dict(
+        model=dict(GPT, family="gpt2", scale_attn_by_inverse_layer_idx=True, n_layer=3),
+        lora=dict(r=4, lora_alpha=8, target_modules=["c_attn"], fan_in_fan_out=True)),
+    "bloom_normed_residual": dict(
+        model=dict(BLOOM, apply_residual_connection_post_layernorm=True, n_layer=3),
+        lora=dict(r=4, lora_alpha=8, target_modules=["query_key_value", "dense"], modules_to_save=["input_layernorm"])),
     "bloom_heads_3": dict(
         model=BLOOM, prefix="transformer.",
         lora=dict(r=4, lora_alpha=8, target_modules=["query_key_value"]), training=dict(weight_decay=0.01)),

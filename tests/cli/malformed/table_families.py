@@ -44,8 +44,6 @@ ROWS = (
      "base/config.json | key 'head_dim' = 10: heads times head_dim is not the width, as it is in this family | correct config.json"),
     ("phi3: a window of zero", SCORE, config(model_type="phi3", sliding_window=0),
      "base/config.json | 'sliding_window' is 0 | it must be an integer from 1 to 2147483647"),
-    ("qwen3: a window for some layers", SCORE, config(model_type="qwen3", use_sliding_window=True, max_window_layers=2),
-     "base/config.json | key 'max_window_layers' = 2: only the layers from there on would have a s…nd graft computes one for all layers | use a model without a sliding window"),
     ("qwen3: experts", SCORE, config(model_type="qwen3", num_experts=128),
      "base/config.json | key 'num_experts' = 128: mixtures of experts are not computed | use a dense model"),
     ("qwen3: a part of each head rotated", SCORE, config(model_type="qwen3", partial_rotary_factor=0.5),
