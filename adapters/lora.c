@@ -227,10 +227,25 @@ static enum status check_settings(const struct adapter *adapter, struct error *e
     return OK;
 }
 
+/* A head that had another name in memory once is meant by either. */
+static void rename_head(struct lora_settings *set, const struct family *family)
+{
+    struct names *lists[] = { &set->rules.target, &set->rules.exclude, &set->rules.save };
+    for (size_t l = 0; l < COUNT(lists) && family->head_in_files; l++)
+        for (int i = 0; i < lists[l]->count; i++)
+            if (strcmp(lists[l]->name[i], family->head_in_files) == 0)
+                lists[l]->name[i] = family->head;
+    for (int i = 0; i < set->tokens.count && family->head_in_files; i++)
+        if (set->tokens.list[i].module && strcmp(set->tokens.list[i].module, family->head_in_files) == 0)
+            set->tokens.list[i].module = family->head;
+}
+
 static enum status attach(struct adapter *adapter, struct arena *arena, const struct model *model, struct error *err)
 {
-    const struct lora_settings *set = adapter->settings;
+    struct lora_settings *set = adapter->settings;
     struct lora *lora = NEW(arena, struct lora);
+    rename_head(set, model->config.family);
+    lora->family = model->config.family;
     if (set->fan_in_fan_out && !model->config.family->transposed)
         return fail_with(err, BAD_CONFIG, "adapter.fan_in_fan_out: true, but %s models store linear layers as [out, in]", "remove the line, or write false",
                          model->config.model_type);

@@ -29,6 +29,7 @@ struct lora {
     struct lora_module **by_place; /* [layers * HEAD + 1], the head last; NULL where there is no LoRA */
     struct lora_module *embedding; /* a [rank, vocab], b [width, rank]; NULL */
     const struct tensor *table;    /* the frozen embedding */
+    const struct family *family;
     struct copies copies;
     struct tokens tokens;
     float dropout;

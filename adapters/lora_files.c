@@ -137,13 +137,16 @@ const struct tensor *lora_along(const struct adapter *adapter, struct arena *are
     return module[number] == head ? model->head : lora->table;
 }
 
-/* PEFT's older spellings: a trained bias of a targeted module without ".base_layer", a magnitude with ".weight"; and what bias: all drags along from
- * modules_to_save. */
+/* The head under its old name. PEFT's older spellings: a trained bias of a targeted module without ".base_layer", a magnitude with ".weight"; and what bias:
+ * all drags along from modules_to_save. */
 const char *lora_rename(const struct adapter *adapter, struct arena *arena, const char *key)
 {
     static const char bias[] = ".bias";
     const struct lora *lora = adapter->state;
-    size_t length = strlen(key);
+    const struct family *family = lora->family;
+    size_t length = strlen(key), root = strlen(lora_root), head = family->head_in_files ? strlen(family->head_in_files) : 0;
+    if (head && length > root + head && strncmp(key + root, family->head_in_files, head) == 0 && key[root + head] == '.')
+        return arena_print(arena, "%s%s%s", lora_root, family->head, key + root + head);
     if (strstr(key, ".original_module.") || strstr(key, ".modules_to_save."))
         return NULL;
     if (name_ends_in(key, "lora_magnitude_vector.weight"))

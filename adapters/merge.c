@@ -4,6 +4,7 @@
 #include "autograd/cpu/rows.h"
 #include "common/json.h"
 #include "common/safetensors.h"
+#include "models/family.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -122,12 +123,21 @@ static bool tie_holds(const struct merging *m, const char *head, const struct sa
     return equal;
 }
 
+/* Under what name the merged folder holds a piece: the live model's, but for a head that files call otherwise. */
+static const char *name_in_files(const struct merging *m, const struct piece *piece)
+{
+    const struct family *family = m->model->config.family;
+    const char *head = arena_print(m->arena, "%s.weight", family->head);
+    return family->head_in_files && strcmp(piece->name, head) == 0 ? arena_print(m->arena, "%s.weight", family->head_in_files) : piece->name;
+}
+
 /* The model's tensors under the names of the live model, then what else the files hold. */
 static void list_pieces(struct merging *m)
 {
     const struct model *model = m->model;
     const char *head = arena_print(m->arena, "%s.weight", model->head_site.module);
     const bool tied = model->head == model->embed;
+    const struct safetensor *stored_head = model_stored_head(model);
     int64_t most = model->tensors + 1;
     for (int f = 0; f < model->files.files; f++)
         most += model->files.file[f].count;
@@ -142,7 +152,7 @@ static void list_pieces(struct merging *m)
     for (int f = 0; f < model->files.files; f++)
         for (int64_t i = 0; i < model->files.file[f].count; i++) {
             const struct safetensor *stored = &model->files.file[f].tensor[i];
-            if (!is_source(model, stored) && !(tied && strcmp(stored->name, head) == 0))
+            if (!is_source(model, stored) && stored != stored_head)
                 add_piece(m, stored->name, NULL, stored);
         }
 }
@@ -336,7 +346,7 @@ static enum status write_shard(struct merging *m, int shard)
     for (int64_t i = 0; i < m->pieces; i++)
         if (m->piece[i].shard == shard) {
             tensor[count] = *m->piece[i].stored;
-            tensor[count].name = m->piece[i].name;
+            tensor[count].name = name_in_files(m, &m->piece[i]);
             tensor[count].dtype = m->piece[i].dtype;
             tensor[count++].data = &m->piece[i];
         }
@@ -360,7 +370,8 @@ static enum status write_index(struct merging *m)
     text_print(&text, "{\n  \"metadata\": {\n    \"total_size\": %" PRIu64 "\n  },\n  \"weight_map\": {", m->result->bytes);
     for (int64_t i = 0; i < m->pieces; i++) {
         text_add_string(&text, i ? ",\n    " : "\n    ");
-        text_add_json(&text, m->piece[i].name, strlen(m->piece[i].name));
+        const char *name = name_in_files(m, &m->piece[i]);
+        text_add_json(&text, name, strlen(name));
         text_print(&text, ": \"%s\"", shard_name(m, m->piece[i].shard));
     }
     text_add_string(&text, "\n  }\n}\n");

@@ -138,6 +138,9 @@ enum status tokens_attach(struct tokens *tokens, struct arena *arena, struct par
         of[at_head] = list;
     }
     const bool follows = model->head == model->embed && of[0] && (!of[1] || same_ids(of[0], of[1]));
+    if ((of[1] || follows) && model->head_bias)
+        return fail_with(err, BAD_CONFIG, "%s: %s has a bias, which PEFT 0.21 leaves out as soon as rows of it are trained", "put a LoRA on it: target_modules",
+                         lists->where, head);
     if (follows && names_save(save, head))
         return fail_with(err, BAD_CONFIG, "%s: %s follows the embedding, but is in modules_to_save", "keep one of the two", lists->where, head);
     if (of[0])

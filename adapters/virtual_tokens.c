@@ -20,7 +20,7 @@ enum status virtual_check(struct virtual_settings *shape, const struct model *mo
                  { "num_transformer_submodules", &shape->submodules, 1 } };
     if (shape->tokens == 0)
         return fail_with(err, BAD_CONFIG, "adapter.num_virtual_tokens: missing", "say how many rows stand in front of every sequence: 8 to 100 are usual");
-    if (shape->tokens >= c->max_positions)
+    if (c->shape.positions != ALIBI && shape->tokens >= c->max_positions) /* a slope goes on for ever */
         return fail_with(err, BAD_CONFIG, "adapter.num_virtual_tokens: %" PRId64 ", the model has %" PRId64 " positions", "leave room for text", shape->tokens,
                          c->max_positions);
     for (size_t i = 0; i < COUNT(rows); i++) {

@@ -51,6 +51,8 @@ int64_t session_positions(const struct session *session, int choice)
 {
     const struct model_config *c = &session->model->config;
     const struct in_front in_front = session_in_front(session, choice);
+    if (c->shape.positions == ALIBI) /* a slope goes on for ever: what stands in front takes nothing from the text */
+        return c->max_positions;
     return c->first_position + c->max_positions - in_front.tokens - in_front.first_position;
 }
 

@@ -30,12 +30,13 @@ struct lanes {
     struct candidate *scratch;
 };
 
-/* Only dynamic rope is meant for more positions than a model was made for. */
+/* Only dynamic rope and ALiBi are meant for more positions than a model was made for. */
 static enum status check_prompts(const struct session *session, const struct prompt *prompt, int64_t count, struct error *err)
 {
     const struct model *model = session->model;
+    const bool endless = model->config.rope.type == ROPE_DYNAMIC || model->config.shape.positions == ALIBI;
     for (int64_t i = 0; i < count; i++) {
-        const int64_t left = session_positions(session, prompt[i].choice), positions = model->config.rope.type == ROPE_DYNAMIC ? INT64_MAX : left;
+        const int64_t left = session_positions(session, prompt[i].choice), positions = endless ? INT64_MAX : left;
         if (prompt[i].count == 0)
             return fail_with(err, BAD_DATA, "prompt %lld has no ids", "give at least one token to continue from", (long long)i + 1);
         if (prompt[i].count > positions)

@@ -29,6 +29,7 @@ struct family {
     const char *spelling[CONFIG_KEYS][SPELLINGS]; /* beside Llama's spelling, or NULLs */
     /* Names in the live model, without ".weight" / ".bias"; %d is the layer. */
     const char *embed, *embed_norm, *position_table, *final_norm, *head;
+    const char *head_in_files;          /* the head's name in files of models, and once in memory; NULL: the same */
     const char *norm[2], *head_norm[2]; /* of attention and MLP; of queries and keys */
     const char *projection[HEAD];       /* indexed by enum projection */
     const char *ignored[4];             /* suffixes of tensors in files that carry no weights (buffers) */

@@ -146,6 +146,8 @@ enum status model_load(struct model *model, struct arena *arena, const struct mo
 void model_release(struct model *model); /* safe on a zeroed struct */
 /* Whether files hold this weight as [in, out], where it is [out, in] in memory (Conv1D of GPT-2). */
 bool model_is_transposed(const struct model *model, const struct tensor *t);
+/* A stored head, tied or not, under either of its names; NULL if there is none. */
+const struct safetensor *model_stored_head(const struct model *model);
 /* Where tensor[i] of a located model lies in the files. */
 const struct safetensor *model_stored(const struct model *model, int i);
 /* A frozen tensor that is not read again soon leaves memory, if it is used where it lies in the mapping. */

@@ -26,9 +26,19 @@ struct source {
 
 static const struct safetensor *find_head(const struct model *model, const struct safetensors **file)
 {
-    char name[256];
-    snprintf(name, sizeof name, "%s.weight", model->head_site.module);
-    return safetensors_set_find(&model->files, name, file);
+    const char *const names[] = { model->head_site.module, model->config.family->head_in_files };
+    const struct safetensor *stored = NULL;
+    for (size_t i = 0; i < COUNT(names) && names[i] && !stored; i++) {
+        char name[256];
+        snprintf(name, sizeof name, "%s.weight", names[i]);
+        stored = safetensors_set_find(&model->files, name, file);
+    }
+    return stored;
+}
+
+const struct safetensor *model_stored_head(const struct model *model)
+{
+    return find_head(model, NULL);
 }
 
 /* NULL if the files do not have it under any of its names. */
@@ -39,7 +49,7 @@ static const struct safetensor *find_stored(const struct model *model, const str
     const size_t prefix = dot ? (size_t)(dot + 1 - model->config.family->embed) : 0;
     if (!stored && prefix && strncmp(t->name, model->config.family->embed, prefix) == 0) /* saved from the class without a head */
         stored = safetensors_set_find(&model->files, t->name + prefix, file);
-    if (!stored && t == model->head && model->config.tied) /* some writers keep the other name of the two */
+    if (!stored && t == model->head) /* of a tied model some writers keep the other name of the two */
         stored = find_head(model, file);
     return stored;
 }

@@ -1,7 +1,8 @@
 /* GPT-NeoX-20B, Pythia, Dolly v2, RedPajama-INCITE, StableLM-alpha: LayerNorm with bias, attention and MLP side by side, rotary positions in part of each head,
  * queries, keys and values of one layer head by head.
  *
- * use_parallel_residual false puts the MLP behind attention, as in Llama (RedPajama).
+ * use_parallel_residual false puts the MLP behind attention, as in Llama (RedPajama). The head is embed_out in files of models and was so in memory until
+ * transformers 5 called it lm_head, so adapters know it by either name.
  */
 #include "models/family.h"
 
@@ -25,7 +26,8 @@ const struct family family_gpt_neox = {
     .spelling = { [KEY_EPS] = { "layer_norm_eps" }, [KEY_THETA] = { "rotary_emb_base" }, [KEY_PART] = { "rotary_pct" } },
     .embed = "gpt_neox.embed_in",
     .final_norm = "gpt_neox.final_layer_norm",
-    .head = "embed_out",
+    .head = "lm_head",
+    .head_in_files = "embed_out",
     .norm = { "gpt_neox.layers.%d.input_layernorm", "gpt_neox.layers.%d.post_attention_layernorm" },
     .projection = {
         [QKV]           = "gpt_neox.layers.%d.attention.query_key_value",

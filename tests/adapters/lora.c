@@ -51,6 +51,40 @@ static void parameters_are_counted_as_in_peft(void **state)
     }
 }
 
+#define PYTHIA_70M "'model_type': 'gpt_neox', 'vocab_size': 50304, 'hidden_size': 512, 'num_hidden_layers': 6, 'num_attention_heads': 8"
+
+/* transformers 5 calls lm_head what it called embed_out before, and adapters of both times are about. */
+static void the_head_of_gpt_neox_is_known_by_both_names(void **state)
+{
+    static const char *const yaml[] = { "target_modules: [lm_head]", "target_modules: [embed_out]", "modules_to_save: [embed_out], target_modules: [dense]",
+                                        "trainable_token_indices: {embed_out: [5]}" };
+    static const char *const key[] = { "lora_A.weight", "lora_A.weight", "weight", "token_adapter.trainable_tokens_delta" };
+    struct scratch *s = *state;
+    struct model model;
+    struct adapter *adapter;
+    described_model(s, &model, arena_print(s->arena, "{%s}", PYTHIA_70M));
+    for (size_t i = 0; i < COUNT(yaml); i++) {
+        assert_fine(s, small_adapter(s, &adapter, &model, arena_print(s->arena, "{peft_type: LORA, %s}", yaml[i])));
+        const char *now = arena_print(s->arena, "base_model.model.lm_head.%s", key[i]), *then = arena_print(s->arena, "base_model.model.embed_out.%s", key[i]);
+        assert_non_null(parameters_find(adapter->parameters, now));
+        assert_string_equal(adapter->kind->rename(adapter, s->arena, then), now);
+    }
+}
+
+static void rows_of_a_head_with_a_bias_are_refused(void **state)
+{
+    static const char *const config[] = { "", ", 'tie_word_embeddings': true" }, *const yaml[] = { "{lm_head: [5]}", "[5]" };
+    struct scratch *s = *state;
+    struct model model;
+    struct adapter *adapter;
+    for (size_t i = 0; i < COUNT(config); i++) {
+        described_model(s, &model, arena_print(s->arena, "{'model_type': 'gptj', 'n_embd': 64, 'n_layer': 1, 'n_head': 1%s}", config[i]));
+        assert_int_equal(small_adapter(s, &adapter, &model, arena_print(s->arena, "{peft_type: LORA, trainable_token_indices: %s}", yaml[i])), BAD_CONFIG);
+        assert_holds(s->err.what, "lm_head has a bias");
+        s->err = (struct error){ 0 };
+    }
+}
+
 static void parameters_are_named_by_the_keys_of_peft(void **state)
 {
     static const char *const keys[] = {
@@ -406,6 +440,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCRATCH_TEST(parameters_are_counted_as_in_peft),
+        SCRATCH_TEST(the_head_of_gpt_neox_is_known_by_both_names),
+        SCRATCH_TEST(rows_of_a_head_with_a_bias_are_refused),
         SCRATCH_TEST(parameters_are_named_by_the_keys_of_peft),
         SCRATCH_TEST(starts_have_the_spread_of_peft),
         SCRATCH_TEST(an_orthogonal_start_has_a_product_of_zero),

@@ -252,6 +252,15 @@ static void contradictions_are_refused_with_both_values(void **state)
     s->err = (struct error){ 0 };
 }
 
+static void slopes_bound_no_virtual_tokens(void **state)
+{
+    struct scratch *s = *state;
+    struct model model;
+    struct adapter *adapter;
+    described_model(s, &model, arena_print(s->arena, "{'model_type': 'bloom', 'n_head': 4, 'seq_length': 20}"));
+    assert_fine(s, small_adapter(s, &adapter, &model, "{peft_type: PROMPT_TUNING, num_virtual_tokens: 30}"));
+}
+
 /* transformers copies falcon-40b's keys for every query head; what PEFT trains there has rows that graft's attention has no place for. */
 static void a_prefix_per_query_head_is_refused(void **state)
 {
@@ -310,10 +319,15 @@ static void only_one_adapter_stands_in_front(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRATCH_TEST(parameters_are_counted_as_in_peft),     SCRATCH_TEST(starts_have_the_spread_of_pytorch),
-        SCRATCH_TEST(prompt_tuning_starts_from_embeddings),  SCRATCH_TEST(a_prefix_of_a_text_does_what_the_text_does),
-        SCRATCH_TEST(encoder_dropout_acts_in_training_only), SCRATCH_TEST(contradictions_are_refused_with_both_values),
-        SCRATCH_TEST(a_prefix_per_query_head_is_refused),    SCRATCH_TEST(training_through_an_encoder_needs_the_encoder),
+        SCRATCH_TEST(parameters_are_counted_as_in_peft),
+        SCRATCH_TEST(starts_have_the_spread_of_pytorch),
+        SCRATCH_TEST(prompt_tuning_starts_from_embeddings),
+        SCRATCH_TEST(a_prefix_of_a_text_does_what_the_text_does),
+        SCRATCH_TEST(encoder_dropout_acts_in_training_only),
+        SCRATCH_TEST(contradictions_are_refused_with_both_values),
+        SCRATCH_TEST(slopes_bound_no_virtual_tokens),
+        SCRATCH_TEST(a_prefix_per_query_head_is_refused),
+        SCRATCH_TEST(training_through_an_encoder_needs_the_encoder),
         SCRATCH_TEST(only_one_adapter_stands_in_front),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

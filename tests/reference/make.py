@@ -159,6 +159,9 @@ CASES = {
         model=dict(NEOX, rope_parameters=dict(ROPE, rope_type="default", partial_rotary_factor=0.5)),
         lora=dict(r=4, lora_alpha=8, target_modules=["query_key_value", "dense"], modules_to_save=["final_layer_norm"]),
         training=dict(weight_decay=0.01)),
+    "gpt_neox_head": dict(
+        model=dict(NEOX, rope_parameters=dict(ROPE, rope_type="default", partial_rotary_factor=0.5)),
+        lora=dict(r=3, lora_alpha=5, target_modules=["query_key_value", "lm_head"], modules_to_save=["embed_in"])),
     "gpt_neox_sequential": dict(
         model=dict(NEOX, use_parallel_residual=False, tie_word_embeddings=True,
                    rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=1.0)), old=True,
