@@ -71,7 +71,8 @@ struct tensor *lora_embed_seam(void *self, struct pass *p, struct tensor *h)
     const struct lora *lora = self;
     const struct lora_module *m = lora->embedding;
     if (m)
-        h = linear(p->g, embed_columns(p->g, p->ids, m->a, h->dtype), cast(p->g, m->b, h->dtype), NULL, h, m->scale * p->model->embed_scale);
+        h = linear(p->g, embed_columns(p->g, p->ids, m->a, p->model->config.padding, h->dtype), cast(p->g, m->b, h->dtype), NULL, h,
+                   m->scale * p->model->embed_scale);
     return tokens_looked_up(&lora->tokens, p, h);
 }
 

@@ -61,7 +61,7 @@ static struct tensor *looked_up(const struct checked *c, struct pass *p)
 {
     const struct seams *seams = p->seams[0];
     struct tensor *table = seams->weight ? seams->weight(seams->self, p, c->model->embed) : c->model->embed;
-    struct tensor *h = embed(p->g, p->ids, table, NULL, NULL, c->model->embed_scale, F32);
+    struct tensor *h = embed(p->g, p->ids, table, NULL, NULL, c->model->embed_scale, NO_PADDING, F32);
     return seams->embed ? seams->embed(seams->self, p, h) : h;
 }
 

@@ -36,10 +36,16 @@ struct dynamic_rope {
     int original;
 };
 
+enum { NO_PADDING = -1 };
+
 union op_params {
-    float value;                /* fill; clamp: the bound */
-    float eps;                  /* layernorm */
-    float scale;                /* linear, embed, replace_rows, row_norms */
+    float value; /* fill; clamp: the bound */
+    float eps;   /* layernorm */
+    float scale; /* linear, replace_rows, row_norms */
+    struct {
+        float scale;
+        int padding;
+    } lookup;                   /* embed, embed_columns */
     float shift;                /* scale_columns */
     float probability;          /* dropout */
     enum activation activation; /* gated, activation */

@@ -9,8 +9,8 @@
 
 /* y[i] = onto[i] + scale * table[ids[i]]; ids >= table rows take row (id - table rows) of virtual_rows (f32, not scaled). ids I32 [rows, 1], table [vocab,
  * width], virtual_rows [P, width] or NULL, onto [rows, width] of dtype `dtype` or NULL (y then usually takes over its storage). y has dtype `dtype`. The
- * gradient of a table adds rows of equal id in row order. */
-struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, struct tensor *onto, float scale,
+ * gradient of a table adds rows of equal id in row order, and nothing for the id `padding` (-1: none). */
+struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, struct tensor *onto, float scale, int padding,
                      enum dtype dtype);
 
 /* y[i] = x[index[i]]; index I32 [SELECTED, 1], strictly increasing. x [rows, width]. */
@@ -19,8 +19,9 @@ struct tensor *take_rows(struct graph *g, struct tensor *x, struct tensor *index
 /* y = some columns of x, in their order. x [rows, cols], y [rows, pieces * width]; pieces do not overlap. */
 struct tensor *take_columns(struct graph *g, struct tensor *x, struct columns columns);
 
-/* y[i] = column ids[i] of the table, 0 for ids behind it. ids I32 [rows, 1], table f32 [width, vocab]; y [rows, width] of dtype `dtype`. */
-struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, enum dtype dtype);
+/* y[i] = column ids[i] of the table, 0 for ids behind it. ids I32 [rows, 1], table f32 [width, vocab]; y [rows, width] of dtype `dtype`. The column of the id
+ * `padding` gets no gradient (-1: none). */
+struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, int padding, enum dtype dtype);
 
 /* y[i] = scale * taken[place[id]] where that is a row of it, else x[i]; id = ids[i], or i itself where ids is NULL. x [rows, width], ids I32 [rows, 1], place
  * I32 [vocab, 1] (-1: none), taken f32 [n, width]. */

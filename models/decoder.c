@@ -143,7 +143,7 @@ static const struct seams *virtual_seams(struct pass *p)
 
 static struct tensor *compute_lookup(struct pass *p, const struct stage *stage, struct weights own)
 {
-    return embed(p->g, p->ids, own.w, stage->x, NULL, p->model->embed_scale, p->model->dtype);
+    return embed(p->g, p->ids, own.w, stage->x, NULL, p->model->embed_scale, p->model->config.padding, p->model->dtype);
 }
 
 static struct tensor *adapt_lookup(struct pass *p, const struct stage *stage, struct weights own, struct tensor *y)
@@ -180,7 +180,7 @@ static struct tensor *look_up(struct pass *p)
 
 static struct tensor *compute_positions(struct pass *p, const struct stage *stage, struct weights own)
 {
-    return embed(p->g, p->positions, own.w, NULL, stage->onto, 1, p->model->dtype);
+    return embed(p->g, p->positions, own.w, NULL, stage->onto, 1, NO_PADDING, p->model->dtype);
 }
 
 /* Learned positions are added to what was looked up. */

@@ -17,11 +17,12 @@ struct family {
     const char *old_types[2]; /* what files before transformers knew the family say, or NULLs */
     struct shape shape;
     const char *base_class; /* Hugging Face's class without a head, which may stand in `architectures` beside any ...ForCausalLM */
-    /* What transformers assumes where config.json is silent. kv_heads 0: as many as heads; mlp_width 0: four times the width; bos and eos -1: none. rotary_part
-     * 0: every dimension of a head is rotated, and no file may say otherwise; head_size 0: the width divided by the heads. */
+    /* What transformers assumes where config.json is silent. kv_heads 0: as many as heads; mlp_width 0: four times the width; bos, eos and pad (of families
+     * that are padded) -1: none. rotary_part 0: every dimension of a head is rotated, and no file may say otherwise; head_size 0: the width divided by the
+     * heads. */
     struct {
         int64_t vocab, width, mlp_width, layers, heads, kv_heads, head_size, max_positions;
-        int32_t bos, eos;
+        int32_t bos, eos, pad;
         bool tied;
         double norm_eps, rotary_part;
         const char *activation;
@@ -37,6 +38,7 @@ struct family {
     bool layers_differ;                 /* layer_types may give some layers a sliding window and others none */
     const char *drops[3];               /* keys of dropout that mean 0.1 where they are absent, or NULLs */
     const char *keys[16];               /* keys of config.json that configure() reads, NULL-terminated */
+    bool padded;                        /* transformers' embedding has a padding_idx, pad_token_id: lookups never train its row */
     bool free_heads;                    /* head_dim may make the heads together narrower or wider than the model */
     bool transposed;                    /* files hold the weights of a block's linear layers as [in, out] */
     /* Reads what is special in config.json after the common keys. NULL: nothing. */

@@ -199,6 +199,17 @@ static enum status read_eos(struct model_config *config, const json_t *json, con
     return OK;
 }
 
+/* As torch.nn.Embedding has it: a negative id counts from the end. */
+static void read_padding(struct model_config *config, const json_t *json)
+{
+    const struct family *family = config->family;
+    const json_t *value = json_object_get(json, "pad_token_id");
+    int64_t id = value ? json_integer_value(value) : family->defaults.pad;
+    const bool given = value ? json_is_integer(value) : id >= 0;
+    id = id < 0 ? id + config->vocab : id;
+    config->padding = family->padded && given && id >= 0 && id < config->vocab ? (int)id : NO_PADDING;
+}
+
 /* generation: NULL where the folder has no generation_config.json. It adds ends of text, and what config.json leaves open. */
 static enum status read_tokens(struct model_config *config, const json_t *json, const char *path, const json_t *generation, const char *generation_path,
                                struct error *err)
@@ -212,6 +223,7 @@ static enum status read_tokens(struct model_config *config, const json_t *json, 
         TRY(read_token(config, generation, generation_path, "pad_token_id", &config->pad, err));
     TRY(read_token(config, json, path, "bos_token_id", &config->bos, err));
     TRY(read_token(config, json, path, "pad_token_id", &config->pad, err));
+    read_padding(config, json);
     TRY(read_eos(config, json, path, err));
     TRY(read_eos(config, generation, generation_path, err));
     bool silent = !json_object_get(json, "eos_token_id") && !json_object_get(generation, "eos_token_id");
@@ -284,7 +296,7 @@ enum status model_config_read(struct model_config *config, struct arena *arena, 
 {
     json_t *json = NULL, *generation = NULL;
     const char *path = path_join(arena, folder, "config.json"), *generation_path = path_join(arena, folder, "generation_config.json");
-    *config = (struct model_config){ .folder = arena_text(arena, folder, strlen(folder)), .bos = -1, .pad = -1 };
+    *config = (struct model_config){ .folder = arena_text(arena, folder, strlen(folder)), .bos = -1, .pad = -1, .padding = NO_PADDING };
     if (!folder_exists(folder))
         return fail_with(err, BAD_FILE, "%s: no such folder", "give the folder of a Hugging Face model: config.json and model.safetensors", folder);
     if (!file_exists(path))

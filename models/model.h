@@ -74,6 +74,7 @@ struct model_config {
         int64_t original_positions;
     } rope;
     const char *dtype;              /* torch_dtype / dtype of the file, "float32" if absent */
+    int padding;                    /* the id whose row of the embedding lookups never train, NO_PADDING: none */
     int32_t bos, pad, eos[MAX_EOS]; /* -1 where absent; eos also from generation_config.json */
     int eos_count;
 };

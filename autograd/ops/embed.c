@@ -1,6 +1,7 @@
 /* embed: y[i] = onto[i] + scale * table[ids[i]]; ids beyond the table are rows of the virtual table, which are not scaled.
  *
- * The gradient of a table adds the rows of equal ids in row order: threads share columns, never rows, so there are no races and the order is fixed.
+ * The gradient of a table adds the rows of equal ids in row order: threads share columns, never rows, so there are no races and the order is fixed. The row of
+ * the id `padding` gets none (padding_idx of torch.nn.Embedding).
  */
 #include "autograd/cpu/rows.h"
 #include "autograd/op.h"
@@ -19,7 +20,8 @@ static void expect_f32_gradient(struct graph *g, const struct tensor *table)
         graph_fail(g, "embed: the gradient of %s would be %s, float32 is needed", table->name, dtype_name(table->grad_dtype));
 }
 
-struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, struct tensor *onto, float scale, enum dtype dtype)
+struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, struct tensor *virtual_rows, struct tensor *onto, float scale, int padding,
+                     enum dtype dtype)
 {
     expect_shape(g, op_embed.name, ids, -1, 1);
     expect_f32_gradient(g, table);
@@ -34,7 +36,8 @@ struct tensor *embed(struct graph *g, struct tensor *ids, struct tensor *table, 
             graph_fail(g, "embed: %s is %s, its sum would be %s", onto->name, dtype_name(onto->dtype), dtype_name(dtype));
     }
     struct node *n = record(g, &op_embed, ids, table, virtual_rows, onto);
-    n->params.scale = scale;
+    n->params.lookup.scale = scale;
+    n->params.lookup.padding = padding;
     return output(n, Y, dtype, ids, table->cols);
 }
 
@@ -87,7 +90,7 @@ static enum status forward_cpu(struct device *device, const struct node *n)
 #pragma omp parallel for schedule(static) if (y->rows * y->cols >= WORTH_THREADS)
     for (int64_t r = 0; r < y->rows; r++) {
         if (ids[r] < table->rows)
-            embed_row(n, r, table, ids[r], n->params.scale);
+            embed_row(n, r, table, ids[r], n->params.lookup.scale);
         else
             embed_row(n, r, n->in[VIRTUAL], ids[r] - table->rows, 1);
     }
@@ -111,7 +114,7 @@ static void add_columns(const struct node *n, int input, int64_t first, float sc
         for (int64_t r = 0; r < grad->rows; r++)
             memset(sums + r * grad->cols + from, 0, (size_t)count * sizeof *sums);
     for (int64_t r = 0; r < dy->rows; r++)
-        if (ids[r] >= first && ids[r] - first < grad->rows)
+        if (ids[r] >= first && ids[r] - first < grad->rows && ids[r] != n->params.lookup.padding)
             add_scaled(sums + (ids[r] - first) * grad->cols + from, span_read(dy, r * dy->cols + from, count, buffer), scale, count);
 }
 
@@ -123,7 +126,7 @@ static enum status backward_cpu(struct device *device, const struct node *n)
     for (int64_t from = 0; from < width; from += COLUMNS) {
         int64_t count = width - from < COLUMNS ? width - from : COLUMNS;
         if (wants(n, TABLE))
-            add_columns(n, TABLE, 0, n->params.scale, from, count);
+            add_columns(n, TABLE, 0, n->params.lookup.scale, from, count);
         if (wants(n, VIRTUAL))
             add_columns(n, VIRTUAL, n->in[TABLE]->rows, 1, from, count);
     }

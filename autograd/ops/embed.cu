@@ -27,12 +27,13 @@ struct embed_rows {
     }
 };
 
-__global__ void embed_gradient(float *grad, int64_t grad_rows, struct view dy, int64_t rows, int64_t width, const int32_t *ids, int64_t first, float scale)
+__global__ void embed_gradient(float *grad, int64_t grad_rows, struct view dy, int64_t rows, int64_t width, const int32_t *ids, int64_t first, float scale,
+                               int64_t padding)
 {
     const int64_t column = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
     for (int64_t r = 0; column < width && r < rows; r++) {
         const int64_t id = ids[r] - first;
-        if (id >= 0 && id < grad_rows)
+        if (id >= 0 && id < grad_rows && ids[r] != padding)
             grad[id * width + column] += scale * read_one(dy, r * width + column);
     }
 }
@@ -48,7 +49,7 @@ enum status embed_forward_cuda(struct device *device, const struct node *n)
                                   table->rows,
                                   table->rows + (more ? more->rows : 0),
                                   y->cols,
-                                  n->params.scale,
+                                  n->params.lookup.scale,
                                   device->cuda->complaint };
     return for_spans(device, n, y->rows, y->cols, f);
 }
@@ -61,13 +62,13 @@ static enum status add_rows(struct device *device, const struct node *n, int inp
     if (!adds(n, input))
         TRY(clear_bytes(device, n, grad->data, tensor_bytes(grad)));
     LAUNCH(device, (unsigned)((dy->cols + THREADS - 1) / THREADS), THREADS, 0, embed_gradient, (float *)grad->data, grad->rows, view_of(dy), dy->rows, dy->cols,
-           (const int32_t *)n->in[IDS]->data, first, scale);
+           (const int32_t *)n->in[IDS]->data, first, scale, (int64_t)n->params.lookup.padding);
     return launched(device, n);
 }
 
 enum status embed_backward_cuda(struct device *device, const struct node *n)
 {
-    TRY(add_rows(device, n, TABLE, 0, n->params.scale));
+    TRY(add_rows(device, n, TABLE, 0, n->params.lookup.scale));
     TRY(add_rows(device, n, VIRTUAL, n->in[TABLE]->rows, 1));
     return pass_gradient(device, n, ONTO);
 }

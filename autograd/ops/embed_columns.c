@@ -2,7 +2,7 @@
  *
  * Ids behind the table are virtual tokens, which have no column: their rows are 0 (embed() has refused those that are not).
  *
- * The gradient adds rows of equal ids in row order: threads share rows of the table, never columns.
+ * The gradient adds rows of equal ids in row order: threads share rows of the table, never columns. The column of the id `padding` gets none.
  */
 #include "autograd/cpu/rows.h"
 #include "autograd/op.h"
@@ -13,10 +13,12 @@
 enum { IDS, TABLE }; /* in:  ids I32 [rows, 1], table f32 [width, vocab] */
 enum { Y };          /* out: y [rows, width] */
 
-struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, enum dtype dtype)
+struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, int padding, enum dtype dtype)
 {
     expect_shape(g, op_embed_columns.name, ids, -1, 1);
-    return output(record(g, &op_embed_columns, ids, table), Y, dtype, ids, table->capacity);
+    struct node *n = record(g, &op_embed_columns, ids, table);
+    n->params.lookup.padding = padding;
+    return output(n, Y, dtype, ids, table->capacity);
 }
 
 static enum status check_ids(struct device *device, const struct node *n)
@@ -58,7 +60,7 @@ static enum status backward_cpu(struct device *device, const struct node *n)
         if (!adds(n, TABLE))
             memset(row, 0, (size_t)grad->cols * sizeof *row);
         for (int64_t r = 0; r < dy->rows; r++)
-            if (ids[r] < grad->cols)
+            if (ids[r] < grad->cols && ids[r] != n->params.lookup.padding)
                 row[ids[r]] += *span_read(dy, r * dy->cols + k, 1, buffer);
     }
     return OK;

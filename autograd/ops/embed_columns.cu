@@ -24,13 +24,13 @@ struct column_rows {
     }
 };
 
-__global__ void column_gradients(float *grad, int64_t vocab, int64_t width, struct view dy, int64_t rows, const int32_t *ids)
+__global__ void column_gradients(float *grad, int64_t vocab, int64_t width, struct view dy, int64_t rows, const int32_t *ids, int64_t padding)
 {
     const int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x, k = at / rows, row = at % rows;
     if (k >= width)
         return;
     const int64_t id = ids[row];
-    bool is_first = id >= 0 && id < vocab;
+    bool is_first = id >= 0 && id < vocab && id != padding;
     for (int64_t before = 0; is_first && before < row; before++)
         is_first = ids[before] != id;
     if (!is_first)
@@ -56,6 +56,6 @@ enum status embed_columns_backward_cuda(struct device *device, const struct node
     const int64_t blocks = (dy->rows * dy->cols + THREADS - 1) / THREADS;
     if (blocks > 0)
         LAUNCH(device, (unsigned)blocks, THREADS, 0, column_gradients, (float *)grad->data, grad->cols, dy->cols, view_of(dy), dy->rows,
-               (const int32_t *)n->in[IDS]->data);
+               (const int32_t *)n->in[IDS]->data, (int64_t)n->params.lookup.padding);
     return launched(device, n);
 }

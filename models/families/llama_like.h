@@ -7,7 +7,7 @@
 
 #define LLAMA_FRAME                                                                                                                                            \
     .embed = "model.embed_tokens", .final_norm = "model.norm", .head = "lm_head",                                                                              \
-    .norm = { "model.layers.%d.input_layernorm", "model.layers.%d.post_attention_layernorm" }, .ignored = { "rotary_emb.inv_freq" }
+    .norm = { "model.layers.%d.input_layernorm", "model.layers.%d.post_attention_layernorm" }, .ignored = { "rotary_emb.inv_freq" }, .padded = true
 
 #define LLAMA_NAMES                                                                                                                                            \
     LLAMA_FRAME,                                                                                                                                               \

@@ -30,6 +30,7 @@ const struct family family_phi3 = {
                   .max_positions = 4096,
                   .bos = 1,
                   .eos = 32000,
+                  .pad = 32000,
                   .norm_eps = 1e-5,
                   .rotary_part = 1 },
     LLAMA_FRAME,

@@ -31,6 +31,7 @@ const struct family family_stablelm = {
                   .max_positions = 4096,
                   .bos = 0,
                   .eos = 0,
+                  .pad = -1,
                   .norm_eps = 1e-5,
                   .rotary_part = 0.25 },
     .spelling = { [KEY_EPS] = { "layer_norm_eps" } },

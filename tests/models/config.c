@@ -43,6 +43,10 @@ static int64_t get_window(const struct model_config *c)
 {
     return c->window;
 }
+static int64_t get_padding(const struct model_config *c)
+{
+    return c->padding;
+}
 static int64_t get_windowed(const struct model_config *c)
 {
     int64_t layers = 0;
@@ -129,6 +133,16 @@ static const struct {
     { "'model_type':'qwen2','use_sliding_window':true,'num_hidden_layers':3,'layer_types':['sliding_attention','full_attention','sliding_attention']",
       get_windowed, 101 },
     { "'model_type':'mistral','num_hidden_layers':2", get_windowed, 11 },
+    { "'vocab_size':40", get_padding, NO_PADDING },
+    { "'vocab_size':40,'pad_token_id':3", get_padding, 3 },
+    { "'vocab_size':40,'pad_token_id':-1", get_padding, 39 },
+    { "'vocab_size':40,'pad_token_id':-41", get_padding, NO_PADDING },
+    { "'vocab_size':40,'model_type':'gemma'", get_padding, 0 },
+    { "'vocab_size':40,'model_type':'gemma','pad_token_id':null", get_padding, NO_PADDING },
+    { "'vocab_size':40,'model_type':'opt'", get_padding, 1 },
+    { "'vocab_size':40,'model_type':'phi3'", get_padding, NO_PADDING },
+    { "'model_type':'phi3'", get_padding, 32000 },
+    { "'vocab_size':40,'model_type':'gpt_neox','pad_token_id':3", get_padding, NO_PADDING },
     { "'rope_theta':500000.0", get_theta, 500000 },
     { "'rope_theta':500000", get_theta, 500000 },
     { "'rope_theta':7,'rope_parameters':{'rope_theta':9,'rope_type':'default'}", get_theta, 9 },

@@ -229,6 +229,10 @@ CASES = {
     "gemma_biases": dict(
         model=dict(GEMMA, attention_bias=True, hidden_act="gelu", num_key_value_heads=3, tie_word_embeddings=False), old=True,
         lora=dict(r=3, lora_alpha=5, target_modules="all-linear", modules_to_save=["norm"], trainable_token_indices=[5, 40, 9])),
+    "gemma_padding": dict(
+        model=dict(GEMMA, pad_token_id=26), lora=dict(r=4, lora_alpha=8, target_modules=["v_proj", "embed_tokens"])),
+    "phi3_padding": dict(
+        model=dict(PHI3, pad_token_id=51), lora=dict(r=4, lora_alpha=8, target_modules=["qkv_proj"], modules_to_save=["embed_tokens"])),
     "phi3_plain": dict(
         model=PHI3, lora=dict(r=4, lora_alpha=8, target_modules=["qkv_proj", "gate_up_proj"]), training=dict(weight_decay=0.01, learning_rate=1e-3)),
     "phi3_window_in_part": dict(
