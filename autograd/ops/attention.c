@@ -8,6 +8,7 @@
 #include "autograd/ops/attention.h"
 #include "autograd/cpu/rows.h"
 #include "autograd/ops.h"
+#include "autograd/ops/attention_split.h"
 
 #include <string.h>
 
@@ -279,11 +280,21 @@ size_t prefix_sum_floats(const struct attention *a)
     return prefix && a->n->out[Y]->wants_grad ? (size_t)(2 * PREFIX_BLOCKS * prefix->capacity * prefix->cols) : 0;
 }
 
+/* What kernels for GPUs need, in builds that have them. */
+static size_t cuda_floats(const struct node *n)
+{
+    const struct tensor *prefix = n->in[PREFIX_K];
+    if (!device_has_cuda() || n->in[Q]->dtype != BF16)
+        return 0;
+    return split_floats(&n->params.heads, n->in[Q]->capacity, n->in[K]->capacity + (prefix ? prefix->capacity : 0), n->out[Y]->wants_grad);
+}
+
 /* One workspace per thread, then sums of prefix gradients per block of sequences. */
 static size_t scratch(const struct node *n, int threads)
 {
     struct attention a = attention_of(n);
-    return ((size_t)threads * workspace_floats(&a) + prefix_sum_floats(&a)) * sizeof(float);
+    size_t floats = (size_t)threads * workspace_floats(&a) + prefix_sum_floats(&a), on_cuda = cuda_floats(n);
+    return (floats > on_cuda ? floats : on_cuda) * sizeof(float);
 }
 
 enum { READ = IN(Q) | IN(K) | IN(V) | IN(SPANS) | IN(PREFIX_K) | IN(PREFIX_V) | IN(SLOPES) | OUT(Y) | OUT(LSE) };

@@ -75,31 +75,26 @@ template <int COLUMNS> __global__ void __launch_bounds__(BLOCK) forward_rows(str
     SHARED_FLOATS(shared);
     const struct forward_tiles t = forward_tiles_at(shared, a.size);
     const int lane = threadIdx.x % WARP, first_row = threadIdx.x / WARP * EACH;
-    const int64_t kv_head = blockIdx.y;
-    if (a.complaint->kind != NO_COMPLAINT)
+    struct row_tile r;
+    if (!row_tile_of(a, TILE, &r))
         return;
-    const struct place place = place_of(a, blockIdx.x, false);
-    if (place.sequence < 0)
-        return;
-    const struct span s = span_of(a, place.sequence);
-    const int64_t rows = s.queries * a.group, last = place.first + TILE < rows ? place.first + TILE - 1 : rows - 1;
-    const int64_t seen = position_of(a, s, place.first) - a.window + 1, end = position_of(a, s, last) + 1;
+    const struct span s = r.span;
     float result[EACH][COLUMNS] = {};
-    load_rows(t.q, a, s, kv_head, a.input[Q], place.first);
+    load_rows(t.q, a, s, r.kv_head, a.input[Q], r.first);
     if (threadIdx.x < TILE) {
         t.largest[threadIdx.x] = -INFINITY;
         t.sum[threadIdx.x] = 0;
     }
-    for (int64_t from = seen > 0 ? seen : 0; from < end; from += TILE) {
+    for (int64_t from = r.from; from < r.end; from += TILE) {
         float scores[EACH];
-        load_keys(t.k, a, s, kv_head, K, from, end);
-        load_keys(t.v, a, s, kv_head, V, from, end);
+        load_keys(t.k, a, s, r.kv_head, K, from, r.end);
+        load_keys(t.v, a, s, r.kv_head, V, from, r.end);
         __syncthreads();
         products(scores, t.q + first_row * (a.size + 1), t.k, lane, a.size);
         for (int e = 0; e < EACH; e++) {
-            const int64_t row = place.first + first_row + e;
-            const bool seen_here = row <= last && sees(a, position_of(a, s, row), from + lane);
-            t.scores[(first_row + e) * (TILE + 1) + lane] = seen_here ? score_of(a, s, kv_head, row, from + lane, scores[e]) : -INFINITY;
+            const int64_t row = r.first + first_row + e;
+            const bool seen_here = row <= r.last && sees(a, position_of(a, s, row), from + lane);
+            t.scores[(first_row + e) * (TILE + 1) + lane] = seen_here ? score_of(a, s, r.kv_head, row, from + lane, scores[e]) : -INFINITY;
         }
         __syncthreads();
         soften(t, first_row, lane);
@@ -110,11 +105,11 @@ template <int COLUMNS> __global__ void __launch_bounds__(BLOCK) forward_rows(str
         __syncthreads();
     }
     for (int e = 0; e < EACH; e++) {
-        const int64_t row = place.first + first_row + e, start = row <= last ? row_start(a, s, kv_head, row) : 0;
+        const int64_t row = r.first + first_row + e, start = row <= r.last ? row_start(a, s, r.kv_head, row) : 0;
         for (int c = 0; c < COLUMNS; c++)
-            if (row <= last && lane + WARP * c < a.size)
+            if (row <= r.last && lane + WARP * c < a.size)
                 write_one(y, start + lane + WARP * c, result[e][c] / t.sum[first_row + e]);
-        if (row <= last && lane == 0)
+        if (row <= r.last && lane == 0)
             lse[start / a.size] = t.largest[first_row + e] + logf(t.sum[first_row + e]);
     }
 }
@@ -124,9 +119,11 @@ enum status attention_forward_cuda(struct device *device, const struct node *n)
     const struct attention a = attention_on(device, n);
     const struct tensor *y = n->out[Y];
     TRY(attention_check_cuda(device, n, &a, false));
+    if (a.halves)
+        return attention_forward_bf16(device, n, &a);
     TRY(clear_bytes(device, n, y->data, tensor_bytes(y))); /* rows of no sequence stay 0 */
     TRY(clear_bytes(device, n, n->out[LSE]->data, tensor_bytes(n->out[LSE])));
-    const unsigned tiles = most_tiles(&a, a.q_rows * a.group);
+    const unsigned tiles = most_tiles(&a, a.q_rows * a.group, TILE);
     if (tiles > 0)
         LAUNCH_BY_SIZE(device, tiles, a, forward_floats(&a), forward_rows, a, view_of(y), (float *)n->out[LSE]->data);
     return launched(device, n);

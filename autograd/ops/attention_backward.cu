@@ -23,12 +23,6 @@ static size_t backward_floats(const struct attention *a)
     return (size_t)(4 * TILE * (a->size + 1) + 2 * TILE * (TILE + 1) + 2 * TILE + BLOCK);
 }
 
-/* What backward reads beside attention's inputs. */
-struct outer {
-    struct view y, dy;
-    const float *lse;
-};
-
 /* q, dy, lse and rowsum(dy * y) of a tile of rows; ends with a barrier. */
 static __device__ void load_tile(const struct backward_tiles &t, const struct attention &a, const struct span &s, int64_t kv_head, const struct outer &o,
                                  int64_t first)
@@ -88,50 +82,36 @@ template <int COLUMNS> __global__ void __launch_bounds__(BLOCK) backward_rows(st
     SHARED_FLOATS(shared);
     const struct backward_tiles t = backward_tiles_at(shared, a.size);
     const int lane = threadIdx.x % WARP, first_row = threadIdx.x / WARP * EACH;
-    const int64_t kv_head = blockIdx.y;
-    if (a.complaint->kind != NO_COMPLAINT)
+    struct row_tile r;
+    if (!row_tile_of(a, TILE, &r))
         return;
-    const struct place place = place_of(a, blockIdx.x, false);
-    if (place.sequence < 0)
-        return;
-    const struct span s = span_of(a, place.sequence);
-    const int64_t rows = s.queries * a.group, last = place.first + TILE < rows ? place.first + TILE - 1 : rows - 1;
-    const int64_t seen = position_of(a, s, place.first) - a.window + 1, end = position_of(a, s, last) + 1;
     float sums[EACH][COLUMNS] = {};
-    load_tile(t, a, s, kv_head, o, place.first);
-    for (int64_t from = seen > 0 ? seen : 0; from < end; from += TILE) {
-        load_keys(t.k, a, s, kv_head, K, from, end);
-        load_keys(t.v, a, s, kv_head, V, from, end);
+    load_tile(t, a, r.span, r.kv_head, o, r.first);
+    for (int64_t from = r.from; from < r.end; from += TILE) {
+        load_keys(t.k, a, r.span, r.kv_head, K, from, r.end);
+        load_keys(t.v, a, r.span, r.kv_head, V, from, r.end);
         __syncthreads();
-        make_slopes(t, a, s, kv_head, place.first, from, end);
+        make_slopes(t, a, r.span, r.kv_head, r.first, from, r.end);
         add_lines(sums, t.slopes + first_row * (TILE + 1), TILE + 1, 1, t.k, lane, a.size);
         __syncthreads();
     }
     for (int e = 0; e < EACH; e++)
-        if (place.first + first_row + e <= last)
-            write_sums(dq, row_start(a, s, kv_head, place.first + first_row + e), sums[e], COLUMNS, lane, a.size, add);
+        if (r.first + first_row + e <= r.last)
+            write_sums(dq, row_start(a, r.span, r.kv_head, r.first + first_row + e), sums[e], COLUMNS, lane, a.size, add);
 }
 
-/* Gradients of keys and of values, own or of the prefix; data NULL: not wanted. */
-struct key_gradients {
-    struct view dk, dv, prefix_dk, prefix_dv;
-    bool add_k, add_v, add_prefix_k, add_prefix_v;
-    int64_t prefix_tiles; /* that come first in the grid */
-};
-
-/* The rows of one sequence that see any of the keys [from, end). */
+/* The rows of one sequence that see any of the tile's keys. */
 template <int COLUMNS>
-static __device__ void add_sequence(const struct backward_tiles &t, const struct attention &a, const struct span &s, int64_t kv_head, const struct outer &o,
-                                    int64_t from, int64_t end, float (&dk)[EACH][COLUMNS], float (&dv)[EACH][COLUMNS])
+static __device__ void add_sequence(const struct backward_tiles &t, const struct attention &a, const struct span &s, const struct key_tile &keys,
+                                    const struct outer &o, float (&dk)[EACH][COLUMNS], float (&dv)[EACH][COLUMNS])
 {
     const int lane = threadIdx.x % WARP, first_key = threadIdx.x / WARP * EACH;
-    const int64_t begin = a.prefix + s.keys - s.queries, first = from > begin ? from - begin : 0, behind = end - 1 + a.window - begin;
-    const int64_t rows = (behind < s.queries ? behind : s.queries) * a.group;
-    load_keys(t.k, a, s, kv_head, K, from, end);
-    load_keys(t.v, a, s, kv_head, V, from, end);
-    for (int64_t row = first * a.group / TILE * TILE; row < rows; row += TILE) {
-        load_tile(t, a, s, kv_head, o, row);
-        make_slopes(t, a, s, kv_head, row, from, end);
+    const struct row_range rows = rows_that_see(a, s, keys.from, keys.end);
+    load_keys(t.k, a, s, keys.kv_head, K, keys.from, keys.end);
+    load_keys(t.v, a, s, keys.kv_head, V, keys.from, keys.end);
+    for (int64_t row = rows.first; row < rows.end; row += TILE) {
+        load_tile(t, a, s, keys.kv_head, o, row);
+        make_slopes(t, a, s, keys.kv_head, row, keys.from, keys.end);
         add_lines(dk, t.slopes + first_key, 1, TILE + 1, t.q, lane, a.size);
         add_lines(dv, t.shares + first_key, 1, TILE + 1, t.dy, lane, a.size);
         __syncthreads();
@@ -139,39 +119,28 @@ static __device__ void add_sequence(const struct backward_tiles &t, const struct
     __syncthreads();
 }
 
-template <int COLUMNS> __global__ void __launch_bounds__(BLOCK) backward_keys(struct attention a, struct outer o, struct key_gradients g)
+template <int COLUMNS> __global__ void __launch_bounds__(BLOCK) backward_keys(struct attention a, struct outer o, struct key_gradients g, int64_t prefix_tiles)
 {
     SHARED_FLOATS(shared);
     const struct backward_tiles t = backward_tiles_at(shared, a.size);
     const int lane = threadIdx.x % WARP, first_key = threadIdx.x / WARP * EACH;
-    const int64_t kv_head = blockIdx.y, tile = blockIdx.x;
-    const bool of_prefix = tile < g.prefix_tiles;
-    if (a.complaint->kind != NO_COMPLAINT)
+    struct key_tile keys;
+    if (!key_tile_of(a, TILE, prefix_tiles, &keys))
         return;
-    const struct place place = of_prefix ? (struct place){ 0, tile * TILE } : place_of(a, tile - g.prefix_tiles, true);
-    if (place.sequence < 0)
-        return;
-    const int64_t keys = of_prefix ? a.prefix : span_of(a, place.sequence).keys, shift = of_prefix ? 0 : a.prefix;
-    const int64_t from = shift + place.first, end = shift + (place.first + TILE < keys ? place.first + TILE : keys);
     float dk[EACH][COLUMNS] = {}, dv[EACH][COLUMNS] = {};
-    for (int64_t i = place.sequence; i < (of_prefix ? a.sequences : place.sequence + 1); i++)
-        add_sequence(t, a, span_of(a, i), kv_head, o, from, end, dk, dv);
-    const struct view to_k = of_prefix ? g.prefix_dk : g.dk, to_v = of_prefix ? g.prefix_dv : g.dv;
+    for (int64_t i = keys.sequence; i < keys.end_sequence; i++)
+        add_sequence(t, a, span_of(a, i), keys, o, dk, dv);
+    const struct view to_k = keys.of_prefix ? g.prefix_dk : g.dk, to_v = keys.of_prefix ? g.prefix_dv : g.dv;
     for (int e = 0; e < EACH; e++) {
-        const int64_t key = from + first_key + e;
-        if (key >= end)
+        const int64_t key = keys.from + first_key + e;
+        if (key >= keys.end)
             return;
-        const int64_t row = of_prefix ? key : span_of(a, place.sequence).k + key - a.prefix, start = (row * a.kv_heads + kv_head) * a.size;
+        const int64_t start = key_start(a, keys, key);
         if (to_k.data)
-            write_sums(to_k, start, dk[e], COLUMNS, lane, a.size, of_prefix ? g.add_prefix_k : g.add_k);
+            write_sums(to_k, start, dk[e], COLUMNS, lane, a.size, keys.of_prefix ? g.add_prefix_k : g.add_k);
         if (to_v.data)
-            write_sums(to_v, start, dv[e], COLUMNS, lane, a.size, of_prefix ? g.add_prefix_v : g.add_v);
+            write_sums(to_v, start, dv[e], COLUMNS, lane, a.size, keys.of_prefix ? g.add_prefix_v : g.add_v);
     }
-}
-
-static struct view gradient_of(const struct node *n, int input)
-{
-    return view_of(wants(n, input) ? n->in[input]->grad : NULL);
 }
 
 /* Keys and rows of no sequence have gradients of 0, unless somebody wrote them before. */
@@ -187,16 +156,17 @@ enum status attention_backward_cuda(struct device *device, const struct node *n)
 {
     const struct attention a = attention_on(device, n);
     const struct outer o = { view_of(n->out[Y]), view_of(n->out[Y]->grad), (const float *)n->out[LSE]->data };
-    const bool own = wants(n, K) || wants(n, V), prefix = wants(n, PREFIX_K) || wants(n, PREFIX_V);
-    const struct key_gradients g = { gradient_of(n, K),        gradient_of(n, V), gradient_of(n, PREFIX_K),
-                                     gradient_of(n, PREFIX_V), adds(n, K),        adds(n, V),
-                                     adds(n, PREFIX_K),        adds(n, PREFIX_V), prefix ? (a.prefix + TILE - 1) / TILE : 0 };
+    const struct key_gradients g = { gradient_of(n, K), gradient_of(n, V), gradient_of(n, PREFIX_K), gradient_of(n, PREFIX_V),
+                                     adds(n, K),        adds(n, V),        adds(n, PREFIX_K),        adds(n, PREFIX_V) };
     TRY(attention_check_cuda(device, n, &a, true));
     TRY(clear_gaps(device, n));
-    const unsigned row_tiles = most_tiles(&a, a.q_rows * a.group), key_tiles = (unsigned)g.prefix_tiles + (own ? most_tiles(&a, a.k_rows) : 0);
-    if (wants(n, Q) && row_tiles > 0)
+    if (a.halves)
+        return attention_backward_bf16(device, n, &a, &o, &g);
+    const unsigned row_tiles = wants(n, Q) ? most_tiles(&a, a.q_rows * a.group, TILE) : 0;
+    const unsigned prefix_tiles = prefix_tiles_of(&a, &g, TILE), key_tiles = prefix_tiles + own_tiles_of(&a, &g, TILE);
+    if (row_tiles > 0)
         LAUNCH_BY_SIZE(device, row_tiles, a, backward_floats(&a), backward_rows, a, o, gradient_of(n, Q), adds(n, Q));
     if (key_tiles > 0)
-        LAUNCH_BY_SIZE(device, key_tiles, a, backward_floats(&a), backward_keys, a, o, g);
+        LAUNCH_BY_SIZE(device, key_tiles, a, backward_floats(&a), backward_keys, a, o, g, prefix_tiles);
     return launched(device, n);
 }

@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,13 @@ void host_launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function
 void *host_shared(void);
 void host_wait_for_block(void);
 void host_wait_for_warp(void);
-void host_shuffle(void *value, size_t size, unsigned with); /* at most 8 bytes, with the thread whose number is that of this one XOR with */
+
+/* What the threads of a warp lay before each other: `size` bytes of each, in the order of lanes. Valid until the second exchange after this one. */
+constexpr size_t HOST_EXCHANGE = 32;
+struct host_slot {
+    alignas(8) unsigned char bytes[HOST_EXCHANGE];
+};
+const host_slot *host_exchange(const void *value, size_t size);
 
 #define LAUNCH(device, blocks, threads, shared_bytes, function, ...)                                                                                           \
     do {                                                                                                                                                       \
@@ -60,8 +67,8 @@ static inline void __syncwarp(void)
 
 template <class T> T __shfl_xor_sync(unsigned, T value, int mask)
 {
-    static_assert(sizeof(T) <= 8, "at most eight bytes are exchanged");
-    host_shuffle(&value, sizeof value, (unsigned)mask);
+    static_assert(sizeof(T) <= HOST_EXCHANGE, "it has to fit in a slot");
+    memcpy(&value, host_exchange(&value, sizeof value)[threadIdx.x % 32 ^ (unsigned)mask].bytes, sizeof value);
     return value;
 }
 
@@ -72,6 +79,16 @@ static inline int atomicCAS(int *at, int expected, int desired)
         *at = desired;
     return before;
 }
+
+/* ----- the instructions of autograd/cuda/fragments.cuh (fragments.cpp); copies arrive when they are waited for, so that one that nobody waits for shows */
+
+#define UNROLLED
+void mma_bf16(float to[4], const uint32_t a[4], const uint32_t b[2]);
+void load_matrices(uint32_t to[4], const uint16_t *row);
+void load_turned_matrices(uint32_t to[4], const uint16_t *row);
+uint32_t pair_of(float low, float high);
+void copy_soon(void *to, const void *from);
+void wait_for_copies(void);
 
 /* ----- the runtime library */
 

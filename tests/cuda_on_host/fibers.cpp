@@ -39,10 +39,8 @@ static struct {
     size_t scheduler_size;
     fiber *idle, *running;
     block_thread thread[MOST_THREADS];
-    struct {
-        unsigned count;
-        alignas(8) unsigned char bytes[2][8];
-    } shuffle[MOST_THREADS];
+    unsigned exchanges[MOST_THREADS];
+    host_slot slot[2][MOST_THREADS];
     const std::function<void()> *body;
     void *shared;
 } host;
@@ -176,7 +174,7 @@ static void run_block(unsigned threads)
 {
     release(0, threads);
     for (unsigned i = 0; i < threads; i++)
-        host.shuffle[i].count = 0;
+        host.exchanges[i] = 0;
     for (unsigned ended = 0; ended < threads;) {
         for (unsigned first = 0; first < threads; first += WARP_THREADS)
             run_warp(first, first + WARP_THREADS < threads ? first + WARP_THREADS : threads);
@@ -222,11 +220,11 @@ void host_wait_for_warp(void)
     leave(WAITS_FOR_WARP);
 }
 
-/* Two places in turn: who comes to the next shuffle writes into the other one, and nobody comes to the one after it before all have read. */
-void host_shuffle(void *value, size_t size, unsigned with)
+/* Two places in turn: who comes to the next exchange writes into the other one, and nobody comes to the one after it before all have read. */
+const host_slot *host_exchange(const void *value, size_t size)
 {
-    const unsigned me = host.running->thread, turn = host.shuffle[me].count++ % 2;
-    memcpy(host.shuffle[me].bytes[turn], value, size);
+    const unsigned me = host.running->thread, turn = host.exchanges[me]++ % 2;
+    memcpy(host.slot[turn][me].bytes, value, size);
     host_wait_for_warp();
-    memcpy(value, host.shuffle[me ^ with].bytes[turn], size);
+    return host.slot[turn] + me / WARP_THREADS * WARP_THREADS;
 }

@@ -8,7 +8,7 @@
 enum { Q, K, V, SPANS, PREFIX_K, PREFIX_V, SLOPES };
 
 /* number[0] chooses the layout: {first q, queries, first k, keys} of each sequence. */
-enum layout { ONE, THREE, TOKENS, DECODE, CHUNK, GAPS, LONG, DEEP, MANY };
+enum layout { ONE, THREE, TOKENS, DECODE, CHUNK, GAPS, LONG, DEEP, PAIR, MANY };
 
 static const int32_t layouts[][12] = {
     [ONE] = { 0, 13, 0, 13 },
@@ -19,6 +19,7 @@ static const int32_t layouts[][12] = {
     [GAPS] = { 2, 5, 1, 8, 9, 3, 12, 3, 12, 1, 15, 2 },
     [LONG] = { 0, 300, 0, 300 },
     [DEEP] = { 0, 10, 3, 1200 },
+    [PAIR] = { 0, 70, 0, 70, 70, 80, 70, 80 },
 };
 
 /* Slopes are powers of two, so that coarse products are exact before they are rounded. */
@@ -95,10 +96,12 @@ static void reference(struct op_values *v)
 }
 
 #define HEADS(count, kv, size, see) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .window = see }
-
-#define COARSE(count, kv, size) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .scaled_slopes = true, .coarse = true }
-#define SCALED(count, kv, size) .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .scaled_slopes = true }
-#define SLOPED(count)           [SLOPES] = { 1, count }
+#define MILD(count, kv, size, see)  .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.1f, .window = see } /* wide heads */
+/* Tensor cores take the shares of keys in bf16. */
+#define ON_HALVES                   .dtype = BF16, .tolerance = 0x1p-7, .gradient_tolerance = 0x1p-6
+#define COARSE(count, kv, size)     .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .scaled_slopes = true, .coarse = true }
+#define SCALED(count, kv, size)     .params.heads = { .heads = count, .kv_heads = kv, .head_size = size, .scale = 0.4f, .scaled_slopes = true }
+#define SLOPED(count)               [SLOPES] = { 1, count }
 
 static const struct op_case cases[] = {
     { "one sequence", .in = { { 13, 16 }, { 13, 16 }, { 13, 16 }, { 1, 4 } }, HEADS(2, 2, 8, 0), .number = { ONE } },
@@ -133,6 +136,17 @@ static const struct op_case cases[] = {
       .gradient_tolerance = 0x1p-6 },
     { "no rows", .in = { { 0, 16 }, { 0, 16 }, { 0, 16 }, { 0, 4 }, { 2, 16 }, { 2, 16 } }, HEADS(2, 2, 8, 0), .number = { ONE } },
     { "bf16", .in = { { 15, 32 }, { 15, 16 }, { 15, 16 }, { 3, 4 } }, HEADS(4, 2, 8, 0), .number = { THREE }, .dtype = BF16, .gradient_tolerance = 0x1p-6 },
+    { "bf16, several tiles", .in = { { 150, 32 }, { 150, 32 }, { 150, 32 }, { 2, 4 } }, HEADS(1, 1, 32, 0), .number = { PAIR }, ON_HALVES },
+    { "bf16, heads of 40, a window", .in = { { 15, 120 }, { 15, 40 }, { 15, 40 }, { 3, 4 } }, HEADS(3, 1, 40, 6), .number = { THREE }, ON_HALVES },
+    { "bf16, heads of 64, cached keys", .in = { { 7, 64 }, { 33, 64 }, { 33, 64 }, { 3, 4 } }, MILD(1, 1, 64, 0), .number = { CHUNK }, ON_HALVES },
+    { "bf16, heads of 80, shared keys", .in = { { 15, 160 }, { 15, 80 }, { 15, 80 }, { 3, 4 } }, MILD(2, 1, 80, 0), .number = { THREE }, ON_HALVES },
+    { "bf16, heads of 96, a prefix", .in = { { 16, 96 }, { 19, 96 }, { 19, 96 }, { 3, 4 }, { 33, 96 }, { 33, 96 } }, MILD(1, 1, 96, 0), .number = { GAPS },
+      ON_HALVES, .weight_dtype = BF16 },
+    { "bf16, heads of 128, slopes", .in = { { 13, 128 }, { 13, 128 }, { 13, 128 }, { 1, 4 }, SLOPED(1) }, MILD(1, 1, 128, 0), .number = { ONE }, ON_HALVES },
+    { "bf16, heads of 256", .in = { { 13, 256 }, { 13, 256 }, { 13, 256 }, { 1, 4 } }, MILD(1, 1, 256, 0), .number = { ONE }, ON_HALVES },
+    { "bf16, decode", .in = { { 3, 48 }, { 520, 16 }, { 520, 16 }, { 3, 4 } }, HEADS(3, 1, 16, 0), .number = { DECODE }, ON_HALVES },
+    { "bf16, coarse slopes, decode", .in = { { 3, 48 }, { 520, 16 }, { 520, 16 }, { 3, 4 }, SLOPED(3) }, COARSE(3, 1, 16), .number = { DECODE }, ON_HALVES },
+    { "bf16, odd heads, scaled slopes", .in = { { 15, 20 }, { 15, 10 }, { 15, 10 }, { 3, 4 }, SLOPED(4) }, SCALED(4, 2, 5), .number = { THREE }, ON_HALVES },
     { "bf16 and an f32 prefix", .in = { { 15, 32 }, { 15, 16 }, { 15, 16 }, { 3, 4 }, { 7, 16 }, { 7, 16 } }, HEADS(4, 2, 8, 0), .number = { THREE },
       .dtype = BF16 },
 };
