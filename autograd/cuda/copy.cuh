@@ -34,9 +34,11 @@ struct scaled_values {
     struct view values;
     int64_t width;
     float scale;
-    __device__ float operator()(int64_t row, int64_t column) const
+    __device__ void operator()(float to[SPAN], int64_t row, int64_t first, int count) const
     {
-        return scale * read_one(values, row * width + column);
+        read(to, values, row * width + first, count);
+        for (int i = 0; i < SPAN; i++)
+            to[i] *= scale;
     }
 };
 

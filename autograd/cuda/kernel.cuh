@@ -196,29 +196,45 @@ template <class T> static __device__ T block_sum(T value)
     return block_join(value, sum_of<T>());
 }
 
-/* Sums of columns: a block takes WARP columns and THREADS / WARP rows at a time; a thread sums its rows in order, then the block over threads in order. */
-template <class F> __global__ void sum_columns(F f, int64_t rows, int64_t cols, struct view to, bool add)
+/* Sums of columns: a block takes `lanes` spans of them and THREADS / lanes rows at a time. A thread sums its rows in order, then the block over SPAN threads of
+ * a column in order, then over those sums. lanes is a power of two, at most MOST_LANES. */
+constexpr int MOST_LANES = 4;
+
+template <class F> __global__ void sum_columns(F f, int64_t rows, int64_t cols, int lanes, struct view to, bool add)
 {
-    __shared__ double sums[THREADS];
-    const int lane = threadIdx.x % WARP, group = threadIdx.x / WARP;
-    const int64_t column = (int64_t)blockIdx.x * WARP + lane;
-    double sum = 0;
-    for (int64_t r = group; column < cols && r < rows; r += THREADS / WARP)
-        sum += (double)f(r, column);
-    sums[threadIdx.x] = sum;
+    __shared__ double sums[SPAN][THREADS + 1], parts[THREADS];
+    const int thread = (int)threadIdx.x, lane = thread % lanes, width = lanes * SPAN, column = thread % width, part = thread / width;
+    const int64_t begin = (int64_t)blockIdx.x * width, first = begin + lane * SPAN;
+    double sum[SPAN] = {}, all = 0;
+    for (int64_t r = thread / lanes; first < cols && r < rows; r += THREADS / lanes) {
+        float values[SPAN];
+        f(values, r, first, span_at(first, cols));
+        for (int i = 0; i < SPAN; i++)
+            sum[i] += (double)values[i];
+    }
+    for (int i = 0; i < SPAN; i++)
+        sums[i][thread] = sum[i];
     __syncthreads();
-    if (group > 0 || column >= cols)
+    for (int i = 0; i < SPAN; i++)
+        all += sums[column % SPAN][(part * SPAN + i) * lanes + column / SPAN];
+    parts[thread] = all;
+    __syncthreads();
+    if (part > 0 || begin + column >= cols)
         return;
-    for (int g = 1; g < THREADS / WARP; g++)
-        sum += sums[g * WARP + lane];
-    write_one(to, column, (float)(add ? (double)read_one(to, column) + sum : sum));
+    for (int p = 1; p < THREADS / width; p++)
+        all += parts[p * width + column];
+    write_one(to, begin + column, (float)(add ? (double)read_one(to, begin + column) + all : all));
 }
 
-/* to[column] = sum over rows of f(row, column), or added. */
+/* to[column] = sum over rows of values, or added; f(values, row, first column, count) makes a span of them, those behind being numbers of any kind. Tall
+ * and narrow matrices are cut finer, until there are blocks for most of a GPU. */
 template <class F> enum status column_sums(struct device *device, const struct node *n, int64_t rows, int64_t cols, struct view to, bool add, F f)
 {
+    int lanes = MOST_LANES;
+    while (lanes > 1 && rows > THREADS / lanes && cols < 128 * lanes * SPAN)
+        lanes /= 2;
     if (cols > 0)
-        LAUNCH(device, (unsigned)((cols + WARP - 1) / WARP), THREADS, 0, sum_columns<F>, f, rows, cols, to, add);
+        LAUNCH(device, (unsigned)((cols + lanes * SPAN - 1) / (lanes * SPAN)), THREADS, 0, sum_columns<F>, f, rows, cols, lanes, to, add);
     return launched(device, n);
 }
 

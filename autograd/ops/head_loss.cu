@@ -37,13 +37,30 @@ struct larger_key {
     }
 };
 
+/* A span of logits with their bias; returns how many there are. */
+static __device__ int read_biased(float values[SPAN], const struct head_rows &h, float *logits, int64_t at)
+{
+    float biases[SPAN] = {};
+    const int count = span_at(at, h.vocab);
+    read(values, { logits, F32 }, at, count);
+    if (h.bias.data)
+        read(biases, h.bias, at, count);
+    for (int i = 0; i < SPAN; i++)
+        values[i] += biases[i];
+    return count;
+}
+
 /* The largest of a row, bias added in place, and the first place where it stands. */
 static __device__ float largest_logit(const struct head_rows &h, float *logits, int32_t *where)
 {
     unsigned long long best = 0;
-    for (int64_t j = threadIdx.x; j < h.vocab; j += blockDim.x) {
-        const float logit = logits[j] += h.bias.data ? read_one(h.bias, j) : 0;
-        best = larger_key()(best, key_of(logit, j));
+    for (int64_t at = threadIdx.x * SPAN; at < h.vocab; at += blockDim.x * SPAN) {
+        float values[SPAN];
+        const int count = read_biased(values, h, logits, at);
+        if (h.bias.data)
+            write({ logits, F32 }, at, count, values);
+        for (int i = 0; i < count; i++)
+            best = larger_key()(best, key_of(values[i], at + i));
     }
     best = block_join(best, larger_key());
     const uint32_t ordered = (uint32_t)(best >> 32);
@@ -57,13 +74,16 @@ static __device__ float largest_logit(const struct head_rows &h, float *logits, 
 static __device__ void logit_gradients(const struct head_rows &h, float *logits, float top, float log_sum, int64_t label)
 {
     const float weight = *h.weight * (h.dloss ? *h.dloss : 1);
-    for (int64_t from = 0; from < h.vocab; from += blockDim.x) {
-        const int64_t j = from + threadIdx.x;
-        const float share = j < h.vocab ? exp_f32(logits[j] - top - log_sum) : 0, gradient = weight * (share - (j == label ? 1.0f : 0.0f));
+    for (int64_t from = 0; from < h.vocab; from += blockDim.x * SPAN) {
+        const int64_t at = from + threadIdx.x * SPAN;
+        const int count = at < h.vocab ? span_at(at, h.vocab) : 0;
+        float values[SPAN];
+        read(values, { logits, F32 }, at, count);
+        for (int i = 0; i < SPAN; i++)
+            values[i] = weight * (exp_f32(values[i] - top - log_sum) - (at + i == label ? 1.0f : 0.0f));
         if (h.shrinks)
             __syncthreads();
-        if (j < h.vocab)
-            write_one({ logits, h.shrinks ? BF16 : F32 }, j, gradient);
+        write({ logits, h.shrinks ? BF16 : F32 }, at, count, values);
     }
 }
 
@@ -79,8 +99,13 @@ __global__ void finish_rows(struct head_rows h)
     }
     const float top = largest_logit(h, logits, &where), labelled = logits[label];
     double sum = 0;
-    for (int64_t j = threadIdx.x; j < h.vocab; j += blockDim.x)
-        sum += (double)exp_f32(logits[j] - top);
+    for (int64_t at = threadIdx.x * SPAN; at < h.vocab; at += blockDim.x * SPAN) {
+        float values[SPAN];
+        const int count = span_at(at, h.vocab);
+        read(values, { logits, F32 }, at, count);
+        for (int i = 0; i < count; i++)
+            sum += (double)exp_f32(values[i] - top);
+    }
     const double log_sum = log(block_sum(sum));
     if (threadIdx.x == 0) {
         h.greedy[row] = where;
@@ -98,8 +123,11 @@ __global__ void gradient_rows(struct head_rows h)
 {
     float *logits = h.logits + blockIdx.x * h.vocab;
     const int64_t row = h.first + blockIdx.x;
-    for (int64_t j = threadIdx.x; h.bias.data && j < h.vocab; j += blockDim.x)
-        logits[j] += read_one(h.bias, j);
+    for (int64_t at = threadIdx.x * SPAN; h.bias.data && at < h.vocab; at += blockDim.x * SPAN) {
+        float values[SPAN];
+        const int count = read_biased(values, h, logits, at);
+        write({ logits, F32 }, at, count, values);
+    }
     logit_gradients(h, logits, h.lse[2 * row], h.lse[2 * row + 1], h.label[row]);
 }
 

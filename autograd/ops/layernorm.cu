@@ -70,9 +70,14 @@ struct normed_terms {
     struct view x, dy;
     const float *statistics;
     int64_t width;
-    __device__ float operator()(int64_t row, int64_t column) const
+    __device__ void operator()(float to[SPAN], int64_t row, int64_t first, int count) const
     {
-        return read_one(dy, row * width + column) * ((read_one(x, row * width + column) - statistics[2 * row]) * statistics[2 * row + 1]);
+        float values[SPAN];
+        const float mean = statistics[2 * row], rstd = statistics[2 * row + 1];
+        read(values, x, row * width + first, count);
+        read(to, dy, row * width + first, count);
+        for (int i = 0; i < SPAN; i++)
+            to[i] *= (values[i] - mean) * rstd;
     }
 };
 

@@ -149,11 +149,11 @@ static enum status walk_back(const struct direction *d)
 }
 
 struct gate_terms {
-    const float *da; /* of this direction, in row 0 */
+    struct view da; /* of this direction, from row 0 on */
     int64_t stride;
-    __device__ float operator()(int64_t row, int64_t column) const
+    __device__ void operator()(float to[SPAN], int64_t row, int64_t first, int count) const
     {
-        return da[row * stride + column];
+        read(to, da, row * stride + first, count);
     }
 };
 
@@ -161,7 +161,7 @@ static enum status bias_gradient(const struct direction *d, int weight)
 {
     if (!wants(d->n, input_of(d, weight)))
         return OK;
-    const struct gate_terms f = { gradient_of_gates(d, 0), 4 * d->stride };
+    const struct gate_terms f = { { gradient_of_gates(d, 0), F32 }, 4 * d->stride };
     return column_sums(d->device, d->n, d->rows, 4 * d->hidden, view_of(weight_of(d, weight)->grad), adds(d->n, input_of(d, weight)), f);
 }
 

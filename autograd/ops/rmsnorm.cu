@@ -54,9 +54,14 @@ struct weight_terms {
     struct view x, dy;
     const float *rstd;
     int64_t width;
-    __device__ float operator()(int64_t row, int64_t column) const
+    __device__ void operator()(float to[SPAN], int64_t row, int64_t first, int count) const
     {
-        return read_one(dy, row * width + column) * (read_one(x, row * width + column) * rstd[row]);
+        float values[SPAN];
+        const float scale = rstd[row];
+        read(values, x, row * width + first, count);
+        read(to, dy, row * width + first, count);
+        for (int i = 0; i < SPAN; i++)
+            to[i] *= values[i] * scale;
     }
 };
 

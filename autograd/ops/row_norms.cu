@@ -5,21 +5,27 @@ enum { W, A, B };
 enum { NORM };
 constexpr int TILE = 8;
 
-__global__ void norms_of_tile(struct view w, const float *a, const float *b, int64_t rows, int64_t cols, int64_t rank, float scale, float *norm)
+__global__ void norms_of_tile(struct view w, struct view a, const float *b, int64_t rows, int64_t cols, int64_t rank, float scale, float *norm)
 {
     const int64_t first = (int64_t)blockIdx.x * TILE;
     const int count = (int)(rows - first < TILE ? rows - first : TILE);
     double sum[TILE] = {};
-    for (int64_t column = threadIdx.x; column < cols; column += THREADS) {
-        float update[TILE] = {};
+    for (int64_t at = threadIdx.x * SPAN; at < cols; at += blockDim.x * SPAN) {
+        float update[TILE][SPAN] = {}, values[SPAN];
         for (int64_t k = 0; k < rank; k++) {
-            const float by = a[k * cols + column];
-            for (int i = 0; i < TILE; i++)
-                update[i] += i < count ? b[(first + i) * rank + k] * by : 0;
+            read(values, a, k * cols + at, span_at(at, cols));
+            for (int i = 0; i < TILE; i++) {
+                const float by = i < count ? b[(first + i) * rank + k] : 0;
+                for (int j = 0; j < SPAN; j++)
+                    update[i][j] += by * values[j];
+            }
         }
-        for (int i = 0; i < count; i++) {
-            const double value = (double)read_one(w, (first + i) * cols + column) + (double)(scale * update[i]);
-            sum[i] += value * value;
+        for (int i = 0; i < TILE; i++) {
+            read(values, w, (first + i) * cols + at, i < count ? span_at(at, cols) : 0);
+            for (int j = 0; j < SPAN; j++) {
+                const double value = (double)values[j] + (double)(scale * update[i][j]);
+                sum[i] += value * value;
+            }
         }
     }
     for (int i = 0; i < TILE; i++) {
@@ -33,7 +39,7 @@ enum status row_norms_forward_cuda(struct device *device, const struct node *n)
 {
     const struct tensor *w = n->in[W], *b = n->in[B];
     if (w->rows > 0)
-        LAUNCH(device, (unsigned)((w->rows + TILE - 1) / TILE), THREADS, 0, norms_of_tile, view_of(w), (const float *)n->in[A]->data, (const float *)b->data,
+        LAUNCH(device, (unsigned)((w->rows + TILE - 1) / TILE), row_threads(w->cols), 0, norms_of_tile, view_of(w), view_of(n->in[A]), (const float *)b->data,
                w->rows, w->cols, b->cols, n->params.scale, (float *)n->out[NORM]->data);
     return launched(device, n);
 }

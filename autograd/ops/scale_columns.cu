@@ -58,13 +58,16 @@ struct scaled_gradients {
 };
 
 struct magnitude_terms {
-    struct view x, dy;
-    const float *norm;
+    struct view x, dy, norm;
     int64_t width;
-    __device__ float operator()(int64_t row, int64_t column) const
+    __device__ void operator()(float to[SPAN], int64_t row, int64_t first, int count) const
     {
-        const float by = norm[column];
-        return by > 0 ? read_one(dy, row * width + column) * read_one(x, row * width + column) / by : 0;
+        float values[SPAN], by[SPAN];
+        read(values, x, row * width + first, count);
+        read(to, dy, row * width + first, count);
+        read(by, norm, first, count);
+        for (int i = 0; i < SPAN; i++)
+            to[i] = by[i] > 0 ? to[i] * values[i] / by[i] : 0;
     }
 };
 
@@ -79,7 +82,7 @@ enum status scale_columns_backward_cuda(struct device *device, const struct node
 {
     const struct tensor *x = n->in[X], *dy = n->out[Y]->grad;
     if (wants(n, MAGNITUDE)) {
-        const struct magnitude_terms f = { view_of(x), view_of(dy), (const float *)n->in[NORM]->data, dy->cols };
+        const struct magnitude_terms f = { view_of(x), view_of(dy), view_of(n->in[NORM]), dy->cols };
         TRY(column_sums(device, n, dy->rows, dy->cols, view_of(n->in[MAGNITUDE]->grad), adds(n, MAGNITUDE), f));
     }
     if (wants(n, BIAS)) {
