@@ -50,43 +50,61 @@ static double deadline(const struct comm *comm, double entered)
 }
 
 /* Rank 0 looks at all and says what it sees; the others look at rank 0. */
-static enum status look_around(struct comm *comm, const struct transfer *transfer, int count, bool late, struct error *err)
+static enum status look_around(struct comm *comm, int missing, bool late, struct error *err)
 {
     const int watched = comm->rank == 0 ? comm->ranks : 1;
-    int missing = 0;
-    for (int i = 0; i < count && comm->rank == 0 && !missing; i++)
-        missing = transfer[i].done ? 0 : transfer[i].peer;
     for (int rank = comm->rank == 0; rank < watched; rank++)
         if (comm_look(comm, rank) == ENDED)
             return find_lost(comm, rank, ENDED, err);
     for (int rank = comm->rank == 0; late && rank < watched; rank++)
         if (comm_look(comm, rank) == STOPPED)
             return find_lost(comm, rank, STOPPED, err);
-    return late ? find_lost(comm, missing, SILENT, err) : OK;
+    return late ? find_lost(comm, comm->rank == 0 ? missing : 0, SILENT, err) : OK;
 }
 
-static enum status wait_for(struct comm *comm, struct transfer *transfer, int count, struct error *err)
+enum status comm_await(struct comm *comm, comm_arrived *arrived, void *self, struct error *err)
 {
     const double entered = monotonic_seconds();
     double looked = entered;
     for (int64_t turn = 0;; turn++) {
-        int left = 0;
-        for (int i = 0; i < count; i++) {
-            if (!transfer[i].done)
-                TRY(comm->kind->test(comm, &transfer[i], err));
-            left += !transfer[i].done;
-        }
-        if (left == 0)
+        int missing = comm->rank;
+        TRY(arrived(self, &missing, err));
+        if (missing == comm->rank)
             return OK;
         TRY(hear(comm, err));
         const double now = turn < EAGER_TURNS && turn % CLOCK_TURNS ? looked : monotonic_seconds();
         if (now - looked >= LOOK_SECONDS) {
             comm->slept += now - looked >= SLEEP_SECONDS ? now - looked : 0;
-            TRY(look_around(comm, transfer, count, now >= deadline(comm, entered), err));
+            TRY(look_around(comm, missing, now >= deadline(comm, entered), err));
             looked = now;
         }
         pause_turn(turn);
     }
+}
+
+/* Transfers that are waited for together. */
+struct transfers {
+    struct comm *comm;
+    struct transfer *transfer;
+    int count;
+};
+
+static enum status transfers_arrived(void *self, int *missing, struct error *err)
+{
+    const struct transfers *all = self;
+    for (int i = all->count - 1; i >= 0; i--) {
+        struct transfer *t = &all->transfer[i];
+        if (!t->done)
+            TRY(all->comm->kind->test(all->comm, t, err));
+        if (!t->done)
+            *missing = t->peer;
+    }
+    return OK;
+}
+
+static enum status wait_for(struct comm *comm, struct transfer *transfer, int count, struct error *err)
+{
+    return comm_await(comm, transfers_arrived, &(struct transfers){ comm, transfer, count }, err);
 }
 
 static enum status move(struct comm *comm, enum direction direction, int peer, char *bytes, size_t size, struct error *err)
@@ -110,7 +128,7 @@ enum status comm_receive(struct comm *comm, int peer, void *bytes, size_t size, 
 }
 
 /* A binomial tree: counted from the root, rank r has it from r without its highest bit. Piece by piece, so that all stages work at once. */
-enum status comm_broadcast(struct comm *comm, int root, void *bytes, size_t size, struct error *err)
+enum status comm_spread(struct comm *comm, int root, void *bytes, size_t size, comm_move *move_piece, void *self, struct error *err)
 {
     const int ranks = comm->ranks, me = (comm->rank - root + ranks) % ranks;
     for (size_t done = 0; done < size; done += COMM_PIECE) {
@@ -119,11 +137,21 @@ enum status comm_broadcast(struct comm *comm, int root, void *bytes, size_t size
         while (highest <= me)
             highest *= 2;
         if (me)
-            TRY(comm_receive(comm, (me - highest / 2 + root) % ranks, (char *)bytes + done, piece, err));
+            TRY(move_piece(self, RECEIVE, (me - highest / 2 + root) % ranks, (char *)bytes + done, piece, err));
         for (int step = highest; me + step < ranks; step *= 2)
-            TRY(comm_send(comm, (me + step + root) % ranks, (char *)bytes + done, piece, err));
+            TRY(move_piece(self, SEND, (me + step + root) % ranks, (char *)bytes + done, piece, err));
     }
     return OK;
+}
+
+static enum status move_between_hosts(void *self, enum direction direction, int peer, void *bytes, size_t size, struct error *err)
+{
+    return move(self, direction, peer, bytes, size, err);
+}
+
+enum status comm_broadcast(struct comm *comm, int root, void *bytes, size_t size, struct error *err)
+{
+    return comm_spread(comm, root, bytes, size, move_between_hosts, comm, err);
 }
 
 enum status comm_gather(struct comm *comm, void *array, const int64_t *begin, size_t unit, struct error *err)

@@ -30,15 +30,16 @@ struct comm;
 struct comm_kind {
     const char *name, *version; /* version: GRAFT_VERSION, since a kind may lie in a module of its own */
     size_t bytes;               /* sizeof(struct comm), likewise */
-    /* Joins the others: sets rank and ranks. */
-    enum status (*open)(struct comm *comm, struct error *err);
+    /* Joins the others within comm->timeout: sets rank and ranks. */
+    enum status (*open)(struct comm *comm, struct arena *arena, struct error *err);
     /* Begins to move bytes between this rank and transfer->peer. Messages of one channel arrive in the order in which they were sent. `bytes` stays valid until
      * the transfer is done. size <= COMM_PIECE. */
     enum status (*begin)(struct comm *comm, enum direction direction, enum channel channel, void *bytes, size_t size, struct transfer *transfer,
                          struct error *err);
     /* Sets transfer->done if the bytes have arrived (RECEIVE) or may be overwritten (SEND). */
     enum status (*test)(struct comm *comm, struct transfer *transfer, struct error *err);
-    void (*close)(struct comm *comm); /* all are there, or none of this is called */
+    bool (*gone)(const struct comm *comm, int rank); /* whether that rank has let go of its connection; NULL: a kind cannot tell */
+    void (*close)(struct comm *comm);                /* all are there, or none of this is called */
 };
 
 enum { COMM_PIECE = 4 << 20, COMM_CORES = 1024 };
@@ -82,15 +83,16 @@ struct comm {
 
 /* A process alone. */
 struct comm *comm_alone(struct arena *arena);
-/* Joins the ranks that a launcher (mpirun, srun) has started, as its environment says; alone without one. Errors: BAD_OPTION, LIBRARY. */
+/* Joins the ranks that a launcher (mpirun, srun, torchrun) has started, as its environment says; alone without one. Errors: BAD_OPTION, LIBRARY; and where
+ * ranks join through TCP, UNHEALTHY and INTERRUPTED. */
 enum status comm_join(struct comm **comm, struct arena *arena, struct error *err) MUST_USE;
 /* Says good-bye. After a failure other ranks than 0 wait here until rank 0 has written what it keeps: the end of one would end all. NULL is fine. */
 void comm_leave(struct comm *comm);
 
 /* Cores for each of the ranks here that may use the same ones. */
 int comm_threads(const struct comm *comm);
-/* Whether this is the first rank of its host. */
-bool comm_first_here(const struct comm *comm);
+/* How many ranks of this host come before this one. */
+int comm_local_rank(const struct comm *comm);
 /* "rank 3 (host)" */
 const char *comm_name(const struct comm *comm, int rank, char name[96]);
 
@@ -103,8 +105,15 @@ enum status comm_meet(struct comm *comm, enum status status, struct error *err) 
 /* Only right behind a meeting, by all ranks in the same order: */
 enum status comm_send(struct comm *comm, int peer, const void *bytes, size_t size, struct error *err) MUST_USE;
 enum status comm_receive(struct comm *comm, int peer, void *bytes, size_t size, struct error *err) MUST_USE;
-/* The bytes of rank `root` are then those of all. */
+/* How bytes of a kind of memory travel to or from a peer; waits until they are there, or may be overwritten. */
+typedef enum status comm_move(void *self, enum direction direction, int peer, void *bytes, size_t size, struct error *err);
+/* The bytes of rank `root` are then those of all; each piece, of COMM_PIECE at most, is moved by `move`. */
+enum status comm_spread(struct comm *comm, int root, void *bytes, size_t size, comm_move *move, void *self, struct error *err) MUST_USE;
+/* The same of the host's memory, as the comm moves it. */
 enum status comm_broadcast(struct comm *comm, int root, void *bytes, size_t size, struct error *err) MUST_USE;
+/* Waits for what happens outside of the comm, like everything else: until `arrived` leaves *missing, which comes as this rank, as it is; else it says who. */
+typedef enum status comm_arrived(void *self, int *missing, struct error *err);
+enum status comm_await(struct comm *comm, comm_arrived *arrived, void *self, struct error *err) MUST_USE;
 /* Of an array of `unit` bytes each, rank r has made elements begin[r] .. begin[r + 1]; then all have all. */
 enum status comm_gather(struct comm *comm, void *array, const int64_t *begin, size_t unit, struct error *err) MUST_USE;
 

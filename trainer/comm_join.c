@@ -3,6 +3,7 @@
 #include "common/files.h"
 #include "common/text.h"
 #include "trainer/comm_module.h"
+#include "trainer/comm_tcp.h"
 #include "trainer/progress.h"
 
 #include <dlfcn.h>
@@ -14,48 +15,41 @@
 #include <unistd.h>
 
 /* How launchers say that a process is one of several; `size`: the variable is their number. */
-static const struct {
+static const struct launcher {
     const char *variable;
     bool size;
+    const struct comm_kind *kind; /* NULL: that of the module */
 } launchers[] = {
-    { "OMPI_COMM_WORLD_SIZE", true }, /* Open MPI's mpirun */
-    { "PMI_SIZE", true },             /* srun --mpi=pmi2, MPICH's mpirun */
-    { "PMIX_RANK", false },           /* srun --mpi=pmix */
+    { "OMPI_COMM_WORLD_SIZE", true, NULL }, /* Open MPI's mpirun */
+    { "PMI_SIZE", true, NULL },             /* srun --mpi=pmi2, MPICH's mpirun */
+    { "PMIX_RANK", false, NULL },           /* srun --mpi=pmix */
+    { "WORLD_SIZE", true, &comm_tcp },      /* torchrun, run_scripts/train_multi_gpu.sh */
 };
 
 static const double TIMEOUT_UNTIL_CONFIGURED = 600;
-
-static enum status open_alone(struct comm *comm, struct error *err)
-{
-    (void)err;
-    comm->rank = 0;
-    comm->ranks = 1;
-    return OK;
-}
 
 static void close_alone(struct comm *comm)
 {
     (void)comm;
 }
 
-/* begin and test are never called: there is no peer. */
-static const struct comm_kind kind_alone = { .name = "one process", .open = open_alone, .close = close_alone };
+/* Nothing else is ever called: there is no peer. */
+static const struct comm_kind kind_alone = { .name = "one process", .close = close_alone };
 
 struct comm *comm_alone(struct arena *arena)
 {
-    struct error unused = { 0 };
     struct comm *comm = NEW(arena, struct comm);
-    *comm = (struct comm){ .kind = &kind_alone, .here = 1, .lost = -1 };
-    (void)!open_alone(comm, &unused);
+    *comm = (struct comm){ .kind = &kind_alone, .ranks = 1, .here = 1, .lost = -1 };
     return comm;
 }
 
 /* How many ranks the environment speaks of: 1 without a launcher, 0 where it does not say how many. */
-static int64_t launched(const char **variable)
+static int64_t launched(const struct launcher **launcher)
 {
     for (size_t i = 0; i < COUNT(launchers); i++) {
-        const char *value = getenv(*variable = launchers[i].variable);
+        const char *value = getenv(launchers[i].variable);
         int64_t size;
+        *launcher = &launchers[i];
         if (value && (!launchers[i].size || !text_to_int(value, &size)))
             return 0;
         if (value)
@@ -119,7 +113,6 @@ static enum status meet_first(struct comm *comm, struct arena *arena, struct err
     comm->failure = NEW_ARRAY(arena, comm->ranks, struct error);
     comm->transfer = NEW_ARRAY(arena, comm->ranks, struct transfer);
     comm->met = monotonic_seconds();
-    comm->timeout = TIMEOUT_UNTIL_CONFIGURED;
     comm_phase(comm, 0, "joining");
     if (comm->rank)
         TRY(comm->kind->begin(comm, RECEIVE, NOTICE, &comm->notice, sizeof comm->notice, &comm->stop, err));
@@ -137,13 +130,16 @@ static enum status meet_first(struct comm *comm, struct arena *arena, struct err
 
 enum status comm_join(struct comm **out, struct arena *arena, struct error *err)
 {
-    const char *variable;
-    const int64_t size = launched(&variable);
+    const struct launcher *launcher;
+    const int64_t size = launched(&launcher);
     struct comm *comm = *out = comm_alone(arena);
     if (size == 1)
         return refuse_strangers(err);
-    TRY(load_kind(comm, arena, variable, err));
-    TRY(comm->kind->open(comm, err));
+    comm->kind = launcher->kind;
+    comm->timeout = TIMEOUT_UNTIL_CONFIGURED;
+    if (!comm->kind)
+        TRY(load_kind(comm, arena, launcher->variable, err));
+    TRY(comm->kind->open(comm, arena, err));
     if (size && size != comm->ranks)
         return fail_with(err, BAD_OPTION, "the launcher started %lld ranks, and MPI knows of %d",
                          "start it with the mpirun of the MPI that graft was built with", (long long)size, comm->ranks);
@@ -161,12 +157,12 @@ int comm_threads(const struct comm *comm)
     return cores / sharing > 0 ? cores / sharing : 1;
 }
 
-bool comm_first_here(const struct comm *comm)
+int comm_local_rank(const struct comm *comm)
 {
+    int before = 0;
     for (int rank = 0; rank < comm->rank; rank++)
-        if (strcmp(comm->about[rank].host, comm->about[comm->rank].host) == 0)
-            return false;
-    return true;
+        before += strcmp(comm->about[rank].host, comm->about[comm->rank].host) == 0;
+    return before;
 }
 
 const char *comm_name(const struct comm *comm, int rank, char name[96])

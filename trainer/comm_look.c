@@ -22,6 +22,8 @@ static int state_of(int64_t process)
 enum loss comm_look(const struct comm *comm, int rank)
 {
     const struct rank_about *me = &comm->about[comm->rank], *it = &comm->about[rank];
+    if (comm->kind->gone && comm->kind->gone(comm, rank))
+        return ENDED;
     if (strcmp(me->host, it->host) != 0 || me->space != it->space)
         return PRESENT;
     const int state = state_of(it->process);

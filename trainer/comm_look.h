@@ -6,7 +6,8 @@
 
 enum loss { PRESENT, STOPPED, ENDED, SILENT };
 
-/* Of a rank on this host whether its process is stopped or has ended; PRESENT of all others. */
+/* Of a rank on this host whether its process is stopped or has ended, of others whether they have let go of their connection where that can be seen; else
+ * PRESENT. */
 enum loss comm_look(const struct comm *comm, int rank);
 /* The message about a lost rank, as UNHEALTHY. */
 void comm_describe_loss(const struct comm *comm, int rank, enum loss why, struct error *err);

@@ -16,9 +16,10 @@ static enum status check(int code, const char *call, struct error *err)
     return fail_with(err, LIBRARY, "MPI: %s failed: %s", "see what mpirun or srun says", call, text);
 }
 
-static enum status open_mpi(struct comm *comm, struct error *err)
+static enum status open_mpi(struct comm *comm, struct arena *arena, struct error *err)
 {
     int provided;
+    (void)arena;
     TRY(check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread", err));
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     TRY(check(MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank), "MPI_Comm_rank", err));

@@ -28,7 +28,7 @@ enum status identity_make(struct identity *identity, const struct run *run, stru
     snprintf(text[TOKENIZER], sizeof *text, "%s", run->tokenizer ? tokenizer_hash(run->tokenizer) : "");
     snprintf(text[DATA], sizeof *text, "%s", run->train.hash);
     snprintf(text[EVAL_DATA], sizeof *text, "%s", run->eval.count ? run->eval.hash : "");
-    if (comm_first_here(run->comm))
+    if (comm_local_rank(run->comm) == 0)
         TRY(model_hash(&run->model, text[BASE], err));
     return adapter_hash(run->adapter, text[START], err);
 }
