@@ -19,6 +19,15 @@ struct device {
     struct cuda_state *cuda; /* CUDA: stream, staging and library (autograd/cuda/state.cuh) */
 };
 
+/* What a GPU is. Versions as CUDA counts them: 1000 * major + 10 * minor. */
+struct device_facts {
+    int capability; /* 10 * major + minor: 80, 90 */
+    int driver;     /* the newest CUDA that the driver knows */
+    int runtime;    /* the CUDA of this build */
+    size_t memory, memory_free;
+    double copy_rate; /* bytes per second within its memory, read and written ones counted; the best of a few large copies */
+};
+
 struct device_row {
     const char *name;
     bool host; /* its memory is the host's: tensor->data can be read as it is */
@@ -30,6 +39,7 @@ struct device_row {
     void (*upload)(struct device *device, void *to, const void *from, size_t bytes);
     void (*download)(struct device *device, void *to, const void *from, size_t bytes);
     void (*fill)(struct device *device, void *to, int byte, size_t bytes);
+    enum status (*describe)(struct device *device, struct device_facts *facts); /* NULL where the processor itself is the device */
     enum status (*synchronize)(struct device *device); /* everything asked for so far is done; errors are those of the kernels in between */
 };
 

@@ -68,7 +68,7 @@ static enum status train_profiled(struct run *run, const struct identity *identi
     struct profile profile = { 0 };
     struct output out;
     double peak;
-    TRY(measure_product(run->device, F32, &peak, err));
+    TRY(measure_product(run->device, run->arena, F32, &peak, err));
     run->session.watch = profile_step;
     run->session.watcher = &profile;
     TRY(train(run, identity, from, quiet, outcome, err));

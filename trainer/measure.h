@@ -4,11 +4,13 @@
 
 #include "autograd/device.h"
 
-/* Best of a few rounds of a large product, in GFLOP/s. */
-enum status measure_product(struct device *device, enum dtype dtype, double *rate, struct error *err) MUST_USE;
-/* Copying on one thread, both directions counted, in GB/s. */
+/* Best of a few rounds of a large product, as a model's linear layer asks for it, in GFLOP/s. */
+enum status measure_product(struct device *device, struct arena *arena, enum dtype dtype, double *rate, struct error *err) MUST_USE;
+/* Bytes that go from the host to a GPU, in GB/s. */
+enum status measure_upload(struct device *device, struct arena *arena, double *rate, struct error *err) MUST_USE;
+/* On a CPU. Copying on one thread, both directions counted, in GB/s. */
 enum status measure_copy(struct device *device, double *rate, struct error *err) MUST_USE;
-/* Reading on all threads, each a part of its own, in GB/s: what decoding, which reads every weight once per step, cannot exceed. */
+/* On a CPU. Reading on all threads, each a part of its own, in GB/s: what decoding, which reads every weight once per step, cannot exceed. */
 enum status measure_read(struct device *device, double *rate, struct error *err) MUST_USE;
 
 #endif

@@ -180,5 +180,6 @@ const struct device_row device_cuda = {
     .upload = upload,
     .download = download,
     .fill = fill_bytes,
+    .describe = describe_cuda,
     .synchronize = synchronize,
 };

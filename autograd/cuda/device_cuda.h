@@ -6,4 +6,7 @@
 
 extern const struct device_row device_cuda;
 
+/* device_row.describe of GPUs. Errors: NO_MEMORY, LIBRARY. */
+enum status describe_cuda(struct device *device, struct device_facts *facts) MUST_USE;
+
 #endif

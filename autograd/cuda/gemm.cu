@@ -14,6 +14,7 @@
 
 extern "C" {
 #include "autograd/cuda/gemm.h"
+#include "common/library.h"
 }
 
 enum { PLANS = 1024, OPERANDS = 3 };
@@ -70,17 +71,17 @@ static enum status lt_failed(struct device *device, const char *what, const stru
 
 static enum status open_library(struct device *device, struct library *library)
 {
-    library->opened = dlopen(LIBRARY_FILE(CUBLAS_VER_MAJOR), RTLD_NOW | RTLD_LOCAL);
+    char why[256];
+    library->opened = library_open(LIBRARY_FILE(CUBLAS_VER_MAJOR), why);
     bool whole = library->opened != NULL;
 #define FIND(function)                                                                                                                                         \
     if (whole)                                                                                                                                                 \
-        whole = (library->function = (decltype(library->function))dlsym(library->opened, #function)) != NULL;
+        whole = (library->function = (decltype(library->function))library_function(library->opened, #function)) != NULL;
     FUNCTIONS(FIND)
     if (whole)
         return OK;
-    const char *why = dlerror();
     return fail_with(device->err, LIBRARY, "%s cannot be used: %s", "install the CUDA toolkit's libraries, or name their folder in LD_LIBRARY_PATH",
-                     LIBRARY_FILE(CUBLAS_VER_MAJOR), why ? why : "it is incomplete");
+                     LIBRARY_FILE(CUBLAS_VER_MAJOR), library->opened ? "it is incomplete" : why);
 }
 
 enum status lt_open(struct device *device)

@@ -98,6 +98,8 @@ enum { cudaEventDisableTiming = 2 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 struct cudaDeviceProp {
     char name[256];
+    size_t totalGlobalMem;
+    int major, minor;
 };
 typedef struct host_stream *cudaStream_t;
 typedef struct host_event *cudaEvent_t;
@@ -122,6 +124,25 @@ static inline cudaError_t cudaSetDevice(int)
 static inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
 {
     strcpy(properties->name, "CUDA on the host");
+    properties->totalGlobalMem = (size_t)3 << 30;
+    properties->major = 9;
+    properties->minor = 0;
+    return cudaSuccess;
+}
+static inline cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = 13010;
+    return cudaSuccess;
+}
+static inline cudaError_t cudaRuntimeGetVersion(int *version)
+{
+    *version = 13000;
+    return cudaSuccess;
+}
+static inline cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
+{
+    *total = (size_t)3 << 30;
+    *unused = (size_t)2 << 30;
     return cudaSuccess;
 }
 static inline cudaError_t cudaMalloc(void **memory, size_t bytes)

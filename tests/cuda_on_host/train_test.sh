@@ -37,6 +37,16 @@ answer() { # answer DEVICE
     "$graft" generate --quiet --device "$1" --dtype float32 --model "$root/examples/base" --adapter "$work/cpu" --prompt "Question: who lives here?" --max-new-tokens 8
 }
 
+doctor() { # every row of a GPU, whether its libraries are installed here or not
+    "$graft" doctor --device cuda >"$work/doctor" || return 1
+    cat "$work/doctor"
+    for row in 'GPU +CUDA on the host, compute capability 9\.0' 'GPU driver .*for CUDA up to 13\.1; this build has CUDA 13\.0' 'GPU memory +3 GiB, 2 GiB free; copied within at [0-9]+ GB/s' \
+        'GPU upload +[0-9.]+ GB/s' 'GPU float32 +[0-9.]+ TFLOP/s' 'GPU bfloat16 +[0-9.]+ TFLOP/s' '(cuBLASLt|cuDNN|NCCL) +([0-9.]+ \(/|not found: )'; do
+        grep -qE "^$row" "$work/doctor" || return 1
+    done
+}
+
+claim "doctor tells what the GPU is, how fast, and which libraries there are" doctor
 claim "training runs: cpu" train cpu float32 cpu
 claim "training runs: cuda" train cuda float32 cuda
 claim "float32 training is the CPU's to rounding" near cpu cuda 1e-3
