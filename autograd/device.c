@@ -1,5 +1,6 @@
 /* Which device, how many threads, and memory with a message when there is none. */
 #include "autograd/device.h"
+#include "autograd/captures.h"
 #include "autograd/cpu/device_cpu.h"
 #include "autograd/cuda/device_cuda.h"
 
@@ -72,6 +73,7 @@ enum status device_open(struct device *device, const char *spec, int threads, st
 
 void device_close(struct device *device)
 {
+    captures_release(device);
     if (device->row)
         device->row->close(device);
     device->row = NULL;

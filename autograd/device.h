@@ -14,9 +14,10 @@ struct device {
     int threads;
     struct error *err; /* where kernels report: fail_with(device->err, ...) */
     char name[128];
-    char aside[128];         /* of a CPU taken in place of a GPU: why, as " (...)", to stand behind the name; else empty */
-    struct gemm_state *gemm; /* CPU: what products keep between calls (autograd/cpu/gemm.h) */
-    struct cuda_state *cuda; /* CUDA: stream, staging and library (autograd/cuda/state.cuh) */
+    char aside[128];           /* of a CPU taken in place of a GPU: why, as " (...)", to stand behind the name; else empty */
+    struct gemm_state *gemm;   /* CPU: what products keep between calls (autograd/cpu/gemm.h) */
+    struct cuda_state *cuda;   /* CUDA: stream, staging and library (autograd/cuda/state.cuh) */
+    struct captures *captures; /* of a device that can capture (autograd/captures.h) */
 };
 
 /* What a GPU is. Versions as CUDA counts them: 1000 * major + 10 * minor. */
@@ -41,6 +42,12 @@ struct device_row {
     void (*fill)(struct device *device, void *to, int byte, size_t bytes);
     enum status (*describe)(struct device *device, struct device_facts *facts); /* NULL where the processor itself is the device */
     enum status (*synchronize)(struct device *device); /* everything asked for so far is done; errors are those of the kernels in between */
+    /* NULL: nothing would be gained. Work asked for between capture() and captured(), by kernels, fill and copies on the device, is not done but kept, with the
+     * addresses and sizes of then; replay() asks for all of it in one call. Errors: LIBRARY; behind one of captured() nothing is kept. */
+    enum status (*capture)(struct device *device);
+    enum status (*captured)(struct device *device, void **work);
+    enum status (*replay)(struct device *device, void *work);
+    void (*forget)(struct device *device, void *work);
 };
 
 /* spec: "auto" (a GPU if this build and machine have one, else the CPU), "cpu", "cuda". threads 0: the cores this process may use. Errors: BAD_OPTION,

@@ -242,6 +242,7 @@ struct program *place(struct planner *p)
 
     struct program *program = NEW(g->arena, struct program);
     *program = (struct program){ .graph = g, .step = p->step, .count = p->steps };
+    memcpy(program->rows, g->capacity, sizeof program->rows);
     find_peak(program, g->arena, item, items);
     struct item **of = NEW_ARRAY(g->arena, g->tensors, struct item *);
     program->placement = NEW_ARRAY(g->arena, g->tensors + p->steps, struct placement);

@@ -1,5 +1,6 @@
 /* Run: binding addresses, setting live rows, walking the steps. */
 #include "autograd/program.h"
+#include "autograd/captures.h"
 
 void program_bind(struct program *p, void *arena)
 {
@@ -18,6 +19,7 @@ void program_resize(struct program *p, enum extent extent, int64_t rows)
 {
     struct graph *g = p->graph;
     CHECK(extent != FIXED && rows >= 0 && rows <= g->capacity[extent]);
+    p->rows[extent] = rows;
     for (int i = 0; i < g->tensors; i++)
         if (g->tensor[i]->extent == extent)
             g->tensor[i]->rows = rows;
@@ -35,21 +37,36 @@ enum status program_prepare(struct program *p, struct device *device)
     return OK;
 }
 
-enum status program_run_watched(struct program *p, struct device *device, program_watch *watch, void *self)
+static enum status run_step(const struct step *step, struct device *device)
 {
-    if (watch)
-        watch(self, p, -1);
-    for (int i = 0; i < p->count; i++) {
-        const struct step *step = &p->step[i];
-        const struct op *op = step->node->op;
-        TRY((step->what == FORWARD ? op->forward : op->backward)[device->kind](device, step->node));
-        if (watch)
-            watch(self, p, i);
-    }
-    return device->row->synchronize(device); /* what kernels found wrong belongs to this run */
+    const struct op *op = step->node->op;
+    return (step->what == FORWARD ? op->forward : op->backward)[device->kind](device, step->node);
+}
+
+static enum status walk(const struct program *p, struct device *device)
+{
+    for (int i = 0; i < p->count; i++)
+        TRY(run_step(&p->step[i], device));
+    return OK;
+}
+
+enum status program_start(struct program *p, struct device *device)
+{
+    return device->row->capture ? captures_run(p, device, walk) : walk(p, device);
 }
 
 enum status program_run(struct program *p, struct device *device)
 {
-    return program_run_watched(p, device, NULL, NULL);
+    TRY(program_start(p, device));
+    return device->row->synchronize(device); /* what kernels found wrong belongs to this run */
+}
+
+enum status program_run_watched(struct program *p, struct device *device, program_watch *watch, void *self)
+{
+    watch(self, p, -1);
+    for (int i = 0; i < p->count; i++) {
+        TRY(run_step(&p->step[i], device));
+        watch(self, p, i);
+    }
+    return device->row->synchronize(device);
 }

@@ -148,5 +148,5 @@ enum status forward_run(struct session *session, struct forward *forward, const 
         tensor_upload(device, pass->row_key, batch->row_key);
     }
     device->err = err;
-    return program_run_watched(forward->program, device, session->watch, session->watcher);
+    return session->watch ? program_run_watched(forward->program, device, session->watch, session->watcher) : program_run(forward->program, device);
 }

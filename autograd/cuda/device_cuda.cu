@@ -169,6 +169,41 @@ static enum status synchronize(struct device *device)
                      c.number[5], c.number[6]);
 }
 
+/* Of this thread alone: what others ask of the GPU meanwhile is theirs. */
+static enum status begin_capture(struct device *device)
+{
+    TRY_CUDA(device, "beginning a capture", cudaStreamBeginCapture(device->cuda->stream, cudaStreamCaptureModeThreadLocal));
+    return OK;
+}
+
+static enum status end_capture(struct device *device, void **work)
+{
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t ready = NULL;
+    cudaError_t code = cudaStreamEndCapture(device->cuda->stream, &graph);
+    if (code == cudaSuccess)
+        code = cudaGraphInstantiateWithFlags(&ready, graph, 0);
+    if (graph)
+        cudaGraphDestroy(graph);
+    *work = ready;
+    if (code != cudaSuccess)
+        cudaGetLastError(); /* so that it is not taken for that of a kernel */
+    TRY_CUDA(device, "a capture", code);
+    return OK;
+}
+
+static enum status replay(struct device *device, void *work)
+{
+    TRY_CUDA(device, "a replay", cudaGraphLaunch((cudaGraphExec_t)work, device->cuda->stream));
+    return OK;
+}
+
+/* It may still be running: the library keeps it until it has. */
+static void forget(struct device *, void *work)
+{
+    cudaGraphExecDestroy((cudaGraphExec_t)work);
+}
+
 const struct device_row device_cuda = {
     .name = "cuda",
     .host = false,
@@ -182,4 +217,8 @@ const struct device_row device_cuda = {
     .fill = fill_bytes,
     .describe = describe_cuda,
     .synchronize = synchronize,
+    .capture = begin_capture,
+    .captured = end_capture,
+    .replay = replay,
+    .forget = forget,
 };

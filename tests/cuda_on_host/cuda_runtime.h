@@ -1,8 +1,8 @@
 /* CUDA for the host compiler: stands in for the toolkit's header, so that every .cu file of graft compiles and runs on any machine, under sanitizers.
  *
- * Memory is the host's, a stream has always finished, and a launch runs its blocks one after another, with a fiber for each thread of a block
- * (fibers.cpp). Threads meet at __syncthreads() and at shuffles; a barrier that only some of them reach ends the program. So this proves indices, bounds and
- * arithmetic; races between threads and speed it does not see.
+ * Memory is the host's, there is one stream, which does what it was asked for when somebody waits for it (stream.cpp), and a launch runs its blocks one after
+ * another, with a fiber for each thread of a block (fibers.cpp). Threads meet at __syncthreads() and at shuffles; a barrier that only some of them reach ends
+ * the program. So this proves indices, bounds and arithmetic; races between threads and speed it does not see.
  */
 #ifndef GRAFT_TESTS_CUDA_ON_HOST_CUDA_RUNTIME_H
 #define GRAFT_TESTS_CUDA_ON_HOST_CUDA_RUNTIME_H
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include <functional>
+#include <tuple>
 
 #define __global__
 #define __device__
@@ -48,10 +49,29 @@ struct host_slot {
 };
 const host_slot *host_exchange(const void *value, size_t size);
 
+/* The stream does this later, in its order. */
+void host_ask(std::function<void()> one);
+/* It has done all of it. */
+void host_finish(void);
+
+/* Arguments are taken when a kernel is asked for, as its parameters. */
+template <class... Parameters> struct host_kernel {
+    void (*function)(Parameters...);
+    template <class... Arguments> void operator()(dim3 grid, dim3 block, size_t shared_bytes, Arguments... argument) const
+    {
+        const std::tuple<Parameters...> taken(argument...);
+        host_ask([=, run = function]() { host_launch(grid, block, shared_bytes, [&]() { std::apply(run, taken); }); });
+    }
+};
+template <class... Parameters> host_kernel<Parameters...> host_kernel_of(void (*function)(Parameters...))
+{
+    return { function };
+}
+
 #define LAUNCH(device, blocks, threads, shared_bytes, function, ...)                                                                                           \
     do {                                                                                                                                                       \
         (void)(device);                                                                                                                                        \
-        host_launch((blocks), (threads), (shared_bytes), [=]() { function(__VA_ARGS__); });                                                                    \
+        host_kernel_of(function)((blocks), (threads), (shared_bytes), __VA_ARGS__);                                                                            \
     } while (0)
 #define SHARED_FLOATS(name) float *name = static_cast<float *>(host_shared())
 
@@ -103,6 +123,15 @@ struct cudaDeviceProp {
 };
 typedef struct host_stream *cudaStream_t;
 typedef struct host_event *cudaEvent_t;
+typedef struct host_graph *cudaGraph_t, *cudaGraphExec_t;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *ready, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t ready, cudaStream_t stream);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t ready);
 
 static inline const char *cudaGetErrorString(cudaError_t code)
 {
@@ -147,11 +176,13 @@ static inline cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
 }
 static inline cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
+    host_finish();
     *memory = bytes < (size_t)1 << 40 ? aligned_alloc(64, (bytes + 63) / 64 * 64) : NULL;
     return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 static inline cudaError_t cudaFree(void *memory)
 {
+    host_finish();
     free(memory);
     return cudaSuccess;
 }
@@ -165,12 +196,12 @@ static inline cudaError_t cudaFreeHost(void *memory)
 }
 static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t)
 {
-    memcpy(to, from, bytes);
+    host_ask([=]() { memcpy(to, from, bytes); });
     return cudaSuccess;
 }
 static inline cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t)
 {
-    memset(to, byte, bytes);
+    host_ask([=]() { memset(to, byte, bytes); });
     return cudaSuccess;
 }
 static inline cudaError_t cudaStreamCreate(cudaStream_t *stream)
@@ -180,6 +211,7 @@ static inline cudaError_t cudaStreamCreate(cudaStream_t *stream)
 }
 static inline cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
+    host_finish();
     return cudaSuccess;
 }
 static inline cudaError_t cudaStreamDestroy(cudaStream_t)
@@ -197,6 +229,7 @@ static inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t)
 }
 static inline cudaError_t cudaEventSynchronize(cudaEvent_t)
 {
+    host_finish();
     return cudaSuccess;
 }
 static inline cudaError_t cudaEventDestroy(cudaEvent_t)

@@ -1,4 +1,6 @@
 /* The twin of autograd/cuda/gemm.cu: products of the CPU behind the same functions. */
+#include <cuda_runtime.h>
+
 extern "C" {
 #include "autograd/cuda/gemm.h"
 
@@ -15,6 +17,10 @@ void lt_close(struct device *device)
 enum status lt_product(struct device *device, const struct product *p, bool *known)
 {
     *known = true;
-    return gemm(device, p->rows, p->cols, p->inner, p->alpha, p->a, p->b, p->beta, p->c, p->c_dtype, p->c_stride);
+    host_ask([device, p = *p]() {
+        if (gemm(device, p.rows, p.cols, p.inner, p.alpha, p.a, p.b, p.beta, p.c, p.c_dtype, p.c_stride) != OK)
+            abort();
+    });
+    return OK;
 }
 }

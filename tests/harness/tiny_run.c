@@ -1,5 +1,6 @@
 /* A whole training run on a tiny random model. */
 #include "tests/harness/tiny_run.h"
+#include "tests/harness/op_run.h"
 #include "common/files.h"
 #include "common/random.h"
 
@@ -51,9 +52,11 @@ static void shake(struct tiny_run *t)
 {
     const struct parameters *p = t->run.adapter->parameters;
     for (int i = 0; i < p->tensors; i++) {
-        float *value = p->tensor[i]->data;
+        float *value = NEW_ARRAY(t->arena, p->tensor[i]->rows * p->tensor[i]->cols, float);
+        tensor_download(&t->device, p->tensor[i], value);
         for (int64_t j = 0; j < p->tensor[i]->rows * p->tensor[i]->cols; j++)
             value[j] += 0.3f * random_normal(5, random_stream(p->tensor[i]->name), (uint64_t)j);
+        tensor_upload(&t->device, p->tensor[i], value);
     }
 }
 
@@ -71,7 +74,7 @@ void tiny_run_open(struct tiny_run *t, const struct tiny_model *model, const cha
                "training: {output_dir: out, batch_size: 8, shuffle: false, max_steps: 4, learning_rate: 1.0e-2}\n");
     while (override && override[count])
         count++;
-    must(t, device_open(&t->device, "cpu", 2, &t->err));
+    must(t, device_open(&t->device, op_test_device(), 2, &t->err));
     must(t, run_open(&t->run, t->arena, &t->device, path_join(t->arena, t->folder, "run.yaml"), override, count, true, &t->err));
     shake(t);
 }
