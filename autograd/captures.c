@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CAPTURES = 32 };
+enum { MOST_CAPTURES = 32, LEAST_STEPS = 8 };
 
 enum stage { UNUSED, SEEN, CAPTURED, NOT_CAPTURED };
 
@@ -123,9 +123,9 @@ static enum stage capture(struct capture *c, const struct program *p, struct dev
 
 enum status captures_run(struct program *p, struct device *device, enum status (*walk)(const struct program *p, struct device *device))
 {
-    if (!device->captures)
+    if (!device->captures && p->count >= LEAST_STEPS)
         device->captures = calloc(1, sizeof *device->captures);
-    if (!device->captures)
+    if (!device->captures || p->count < LEAST_STEPS)
         return walk(p, device);
     if (!p->number) {
         p->number = ++device->captures->programs;

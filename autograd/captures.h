@@ -5,7 +5,8 @@
  * none of that: kernels read them from memory, also those that change from step to step (seeds, weights, learning rates).
  *
  * The rule: the first run of a key walks, which also loads what kernels need; the second is captured, and those behind it are one call. A few keys are kept and
- * the one unused for longest goes, so shapes that never come back, as in much training, cost a comparison.
+ * the one unused for longest goes, so shapes that never come back, as in much training, cost a comparison. Programs of a few steps are walked: there is nothing
+ * to gain.
  */
 #ifndef GRAFT_AUTOGRAD_CAPTURES_H
 #define GRAFT_AUTOGRAD_CAPTURES_H

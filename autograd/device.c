@@ -99,6 +99,12 @@ size_t device_footprint(const struct device *device, size_t bytes)
     return bytes ? device->row->footprint(bytes) : 0;
 }
 
+enum status device_synchronize(struct device *device, struct error *err)
+{
+    device->err = err;
+    return device->row->synchronize(device);
+}
+
 void tensor_upload(struct device *device, struct tensor *t, const void *from)
 {
     device->row->upload(device, t->data, from, tensor_bytes(t));

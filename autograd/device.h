@@ -39,9 +39,10 @@ struct device_row {
     size_t (*footprint)(size_t bytes); /* see device_footprint() */
     void (*upload)(struct device *device, void *to, const void *from, size_t bytes);
     void (*download)(struct device *device, void *to, const void *from, size_t bytes);
+    void (*download_later)(struct device *device, void *to, const void *from, size_t bytes); /* `to` is filled when synchronize() returns; nothing waits */
     void (*fill)(struct device *device, void *to, int byte, size_t bytes);
     enum status (*describe)(struct device *device, struct device_facts *facts); /* NULL where the processor itself is the device */
-    enum status (*synchronize)(struct device *device); /* everything asked for so far is done; errors are those of the kernels in between */
+    enum status (*synchronize)(struct device *device); /* see device_synchronize() */
     /* NULL: nothing would be gained. Work asked for between capture() and captured(), by kernels, fill and copies on the device, is not done but kept, with the
      * addresses and sizes of then; replay() asks for all of it in one call. Errors: LIBRARY; behind one of captured() nothing is kept. */
     enum status (*capture)(struct device *device);
@@ -60,7 +61,9 @@ enum status device_allocate(struct device *device, const char *what, size_t byte
 void device_release(struct device *device, void *bytes, size_t size); /* NULL is fine */
 /* What an allocation of so many bytes really takes once it is in use; 0 for none. */
 size_t device_footprint(const struct device *device, size_t bytes);
-/* Uploads to the live rows of a tensor / downloads from them. */
+/* Everything asked for so far is done. Errors are those of the kernels since the last time. */
+enum status device_synchronize(struct device *device, struct error *err) MUST_USE;
+/* Uploads to the live rows of a tensor / downloads from them. What is uploaded may change at once, and nothing waits for it. */
 void tensor_upload(struct device *device, struct tensor *t, const void *from);
 void tensor_download(struct device *device, const struct tensor *t, void *to);
 /* The live values for reading: where they lie on a device whose memory is the host's, else a copy in the arena. */

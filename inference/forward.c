@@ -117,7 +117,7 @@ static enum status make_room(struct session *session, const struct program *prog
     return OK;
 }
 
-enum status forward_run(struct session *session, struct forward *forward, const struct feed *feed, struct error *err)
+enum status forward_start(struct session *session, struct forward *forward, const struct feed *feed, struct error *err)
 {
     struct device *device = session->device;
     const struct batch *batch = feed->batch;
@@ -148,5 +148,11 @@ enum status forward_run(struct session *session, struct forward *forward, const 
         tensor_upload(device, pass->row_key, batch->row_key);
     }
     device->err = err;
-    return session->watch ? program_run_watched(forward->program, device, session->watch, session->watcher) : program_run(forward->program, device);
+    return session->watch ? program_run_watched(forward->program, device, session->watch, session->watcher) : program_start(forward->program, device);
+}
+
+enum status forward_run(struct session *session, struct forward *forward, const struct feed *feed, struct error *err)
+{
+    TRY(forward_start(session, forward, feed, err));
+    return device_synchronize(session->device, err);
 }

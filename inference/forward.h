@@ -85,7 +85,9 @@ struct feed {
     uint64_t seed;        /* dropout: */
     int32_t step;
 };
-/* Uploads and runs. Results stay in forward->loss / logits until the session runs something else. */
+/* Uploads and asks for a run, as program_start(): the feed may change at once. Results will be in forward->loss / logits until the session starts another. */
+enum status forward_start(struct session *session, struct forward *forward, const struct feed *feed, struct error *err) MUST_USE;
+/* Also waits until they are there. */
 enum status forward_run(struct session *session, struct forward *forward, const struct feed *feed, struct error *err) MUST_USE;
 
 #endif

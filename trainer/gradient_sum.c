@@ -70,7 +70,7 @@ static enum status merge(struct gradient_sum *sum, struct error *err)
     sum->sum->data = vector(sum, last - 1);
     sum->more->data = vector(sum, last);
     sum->device->err = err;
-    TRY(program_run(sum->adding, sum->device));
+    TRY(program_start(sum->adding, sum->device));
     sum->block[last - 1].size += sum->block[last].size;
     sum->blocks = last;
     return OK;
@@ -101,6 +101,7 @@ static enum status send_block(struct gradient_sum *sum, int64_t first, int peer,
     int i = 0;
     while (sum->block[i].first != first)
         CHECK(++i < sum->blocks);
+    TRY(device_synchronize(sum->device, err));
     return comm_send(sum->comm, peer, vector(sum, i), vector_bytes(sum), err);
 }
 
@@ -140,6 +141,8 @@ enum status gradient_sum_finish(struct gradient_sum *sum, const int64_t *begin, 
     while (size < sum->all)
         size *= 2;
     TRY(complete(sum, begin, 0, size, err));
+    if (sum->comm->ranks > 1)
+        TRY(device_synchronize(sum->device, err));
     if (sum->comm->rank == root)
         CHECK(sum->blocks == 1 && sum->block[0].first == 0 && sum->block[0].size == sum->all);
     return sum->comm->ranks > 1 ? comm_broadcast(sum->comm, root, sum->parameters->grad->data, vector_bytes(sum), err) : OK;

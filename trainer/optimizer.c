@@ -34,8 +34,9 @@ enum status optimizer_norm(struct optimizer *optimizer, double *norm, struct err
 {
     float squared = 0;
     optimizer->device->err = err;
-    TRY(program_run(optimizer->norm, optimizer->device));
-    tensor_download(optimizer->device, optimizer->norm_squared, &squared);
+    TRY(program_start(optimizer->norm, optimizer->device));
+    optimizer->device->row->download_later(optimizer->device, &squared, optimizer->norm_squared->data, sizeof squared);
+    TRY(device_synchronize(optimizer->device, err));
     *norm = sqrt((double)squared);
     return OK;
 }
@@ -50,7 +51,7 @@ enum status optimizer_update(struct optimizer *optimizer, const struct hyper *hy
     tensor_upload(optimizer->device, optimizer->ends, optimizer->ranges->end);
     tensor_upload(optimizer->device, optimizer->factors, optimizer->ranges->factor);
     optimizer->device->err = err;
-    return program_run(optimizer->update, optimizer->device);
+    return program_start(optimizer->update, optimizer->device);
 }
 
 void optimizer_destroy(struct optimizer *optimizer)

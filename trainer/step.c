@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { AUTO_MICRO_BATCH = 1024 };
+enum { AUTO_MICRO_BATCH = 1024, LOSSES_TOGETHER = 32 };
 
 int64_t step_micro_batch_tokens(const struct dataset *train, const struct training_settings *settings)
 {
@@ -39,45 +39,72 @@ enum status stepper_create(struct stepper *stepper, struct arena *arena, struct 
                    .weight_decay = settings->weight_decay,
                    .max_norm = settings->max_grad_norm },
         .batch = batch_new(arena, capacity.rows, capacity.sequences),
-        .row_loss = NEW_ARRAY(arena, capacity.selected, float),
+        .row_losses = capacity.selected * (capacity.micro_batches < LOSSES_TOGETHER ? capacity.micro_batches : LOSSES_TOGETHER),
         .packing = packing_new(arena, settings->batch_size),
         .share = NEW_ARRAY(arena, comm->ranks + 1, int64_t),
         .loss = NEW_ARRAY(arena, settings->batch_size, double),
+        .selected = NEW_ARRAY(arena, settings->batch_size, int64_t),
         .micro_batch_tokens = micro_batch_tokens,
         .seed = (uint64_t)settings->seed,
     };
+    stepper->row_loss = NEW_ARRAY(arena, stepper->row_losses, float);
     TRY(optimizer_create(&stepper->optimizer, arena, adapter->parameters, ranges_new(arena, adapter, settings), session->device, err));
     TRY(gradient_sum_create(&stepper->sum, arena, adapter->parameters, session->device, comm, capacity.micro_batches, err));
     return forward_new(&stepper->forward, arena, session, FOR_TRAINING, capacity, NULL, settings->recompute == RECOMPUTE_ALWAYS, err);
 }
 
-static enum status run_micro_batch(struct stepper *stepper, const struct feed *feed, double *loss, struct error *err)
+/* Asks for one, and for its losses. */
+static enum status start_micro_batch(struct stepper *stepper, const struct feed *feed, float *row_loss, struct error *err)
 {
+    struct device *device = stepper->session->device;
+    const struct tensor *losses = stepper->forward.loss.row_loss;
     gradient_sum_prepare(&stepper->sum);
-    TRY(forward_run(stepper->session, &stepper->forward, feed, err));
-    tensor_download(stepper->session->device, stepper->forward.loss.row_loss, stepper->row_loss);
-    *loss = 0;
-    for (int64_t i = 0; i < feed->batch->selected; i++)
-        *loss += (double)stepper->row_loss[i];
+    TRY(forward_start(stepper->session, &stepper->forward, feed, err));
+    device->row->download_later(device, row_loss, losses->data, tensor_bytes(losses));
     return gradient_sum_take(&stepper->sum, err);
 }
 
-/* The micro-batches of this rank. */
+/* Waits for micro-batches begin .. end, and adds up the loss of each. */
+static enum status take_losses(struct stepper *stepper, int64_t begin, int64_t end, int64_t step, struct error *err)
+{
+    const struct packing *packing = &stepper->packing;
+    const float *row_loss = stepper->row_loss;
+    TRY(device_synchronize(stepper->session->device, err));
+    for (int64_t m = begin; m < end; m++) {
+        stepper->loss[m] = 0;
+        for (int64_t i = 0; i < stepper->selected[m]; i++)
+            stepper->loss[m] += (double)*row_loss++;
+        if (!isfinite(stepper->loss[m]))
+            return fail_with(err, UNHEALTHY, "step %lld: the loss is not finite, first in a batch that begins with %s",
+                             "lower training.learning_rate, or look at those records with 'graft data show'", (long long)step,
+                             packing->sequence[packing->first[m]]->where);
+    }
+    return OK;
+}
+
+/* The micro-batches of this rank. Whatever happens, nothing is on its way to row_loss when this returns. */
 static enum status run_share(struct stepper *stepper, int64_t step, const struct step_result *result, struct error *err)
 {
     const struct packing *packing = &stepper->packing;
     const int64_t *share = stepper->share + stepper->comm->rank;
     struct feed feed = { .batch = stepper->batch, .weight = (float)(1 / (double)result->trained), .seed = stepper->seed, .step = (int32_t)step };
+    int64_t waiting = share[0], m = share[0], rows = 0;
+    enum status status = OK;
     gradient_sum_begin(&stepper->sum, share[0], share[1], result->micro_batches);
-    for (int64_t m = share[0]; m < share[1]; m++) {
+    for (; m < share[1] && status == OK; m++) {
         int64_t begin = packing->first[m], end = packing->first[m + 1];
         batch_fill(stepper->batch, packing->sequence + begin, end - begin, packing->row + begin);
-        TRY(run_micro_batch(stepper, &feed, &stepper->loss[m], err));
-        if (!isfinite(stepper->loss[m]))
-            return fail_with(err, UNHEALTHY, "step %lld: the loss is not finite, first in a batch that begins with %s",
-                             "lower training.learning_rate, or look at those records with 'graft data show'", (long long)step, packing->sequence[begin]->where);
+        stepper->selected[m] = stepper->batch->selected;
+        if (stepper->selected[m] > stepper->row_losses - rows) {
+            TRY(take_losses(stepper, waiting, m, step, err));
+            waiting = m;
+            rows = 0;
+        }
+        status = start_micro_batch(stepper, &feed, stepper->row_loss + rows, err);
+        rows += stepper->selected[m];
     }
-    return OK;
+    const enum status taken = take_losses(stepper, waiting, status == OK ? m : waiting, step, err);
+    return status == OK ? taken : status;
 }
 
 enum status stepper_run(struct stepper *stepper, const struct sequence *const *sequence, int64_t count, double learning_rate, int64_t step,

@@ -163,6 +163,7 @@ static enum status one_step(struct loop *loop, int64_t step, struct error *err)
         TRY(agreement_of_parameters(run, step, err));
     if (!loop->leads || !is_saved(loop, step))
         return OK;
+    TRY(device_synchronize(loop->run->device, err)); /* nothing is saved of an update that failed */
     TRY(saves_step(&loop->saves, step, err));
     return save_checkpoint(loop, err);
 }
@@ -196,6 +197,8 @@ static enum status finish(struct loop *loop, enum status status, struct error *e
     if (!loop->leads)
         return status;
     struct error second = { 0 };
+    if (device_synchronize(run->device, &second) != OK && (status == OK || status == INTERRUPTED))
+        *err = second, status = second.code;
     const char *outcome = status == INTERRUPTED ? "interrupted" : loop->outcome->stopped_early ? "stopped early" : "finished";
     if (status == OK && !saves_changed(&loop->saves))
         status = fail_with(err, UNHEALTHY, "after %lld steps the adapter is still what it was at the start",

@@ -127,6 +127,7 @@ const struct device_row device_cpu = {
     .footprint = footprint,
     .upload = copy,
     .download = copy,
+    .download_later = copy,
     .fill = fill_bytes,
     .synchronize = synchronize,
 };

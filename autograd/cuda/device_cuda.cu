@@ -1,4 +1,5 @@
-/* A GPU as a device: one stream in which everything happens in the order it was asked for. Nothing waits but downloads and synchronize(). */
+/* A GPU as a device: one stream in which everything happens in the order it was asked for. Nothing waits but download() and synchronize(), and an upload when
+ * so many are on their way that there is no room for it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@ extern "C" {
 #include "autograd/cuda/gemm.h"
 }
 
-constexpr size_t STAGING_HALF = 4 << 20;
+constexpr size_t STAGING_HALF = 4 << 20, LATER_BYTES = 1 << 20, APART = 64;
 
 /* By complaint; the numbers are those of struct complaint. */
 static const struct {
@@ -62,6 +63,10 @@ static enum status make_state(struct device *device, struct cuda_state *state)
 {
     TRY_CUDA(device, "a stream", cudaStreamCreate(&state->stream));
     TRY_CUDA(device, "pinned memory", cudaMallocHost((void **)&state->staging, 2 * STAGING_HALF));
+    state->later = (struct later *)calloc(1, sizeof *state->later);
+    if (!state->later)
+        return fail_with(device->err, NO_MEMORY, "no memory to open %s", "free some memory", device->name);
+    TRY_CUDA(device, "pinned memory", cudaMallocHost((void **)&state->later->arrived, LATER_BYTES));
     for (int half = 0; half < 2; half++)
         TRY_CUDA(device, "an event", cudaEventCreateWithFlags(&state->half_is_free[half], cudaEventDisableTiming));
     TRY_CUDA(device, "the first allocation", cudaMalloc((void **)&state->complaint, sizeof *state->complaint));
@@ -80,6 +85,9 @@ static void close_cuda(struct device *device)
             cudaEventDestroy(state->half_is_free[half]);
     cudaFree(state->complaint);
     cudaFreeHost(state->staging);
+    if (state->later)
+        cudaFreeHost(state->later->arrived);
+    free(state->later);
     if (state->stream)
         cudaStreamDestroy(state->stream);
     free(state);
@@ -128,18 +136,29 @@ static void release(struct device *, void *bytes, size_t)
     cudaFree(bytes);
 }
 
+/* Room in the staging memory; when a half is full the other one is taken, as soon as what went through it has arrived. */
+static char *staging_room(struct cuda_state *state, size_t wanted, size_t *bytes)
+{
+    if (state->half_used == STAGING_HALF) {
+        cudaEventRecord(state->half_is_free[state->half], state->stream);
+        state->half = 1 - state->half;
+        state->half_used = 0;
+        cudaEventSynchronize(state->half_is_free[state->half]);
+    }
+    const size_t left = STAGING_HALF - state->half_used;
+    char *room = state->staging + state->half * STAGING_HALF + state->half_used;
+    *bytes = wanted < left ? wanted : left;
+    state->half_used += (*bytes + APART - 1) / APART * APART;
+    return room;
+}
+
 /* What fails here stays the stream's error: synchronize() finds it. */
 static void upload(struct device *device, void *to, const void *from, size_t bytes)
 {
-    struct cuda_state *state = device->cuda;
-    for (size_t at = 0; at < bytes; at += STAGING_HALF, state->half = 1 - state->half) {
-        const int half = state->half;
-        size_t here = bytes - at < STAGING_HALF ? bytes - at : STAGING_HALF;
-        char *through = state->staging + half * STAGING_HALF;
-        cudaEventSynchronize(state->half_is_free[half]);
+    for (size_t at = 0, here; at < bytes; at += here) {
+        char *through = staging_room(device->cuda, bytes - at, &here);
         memcpy(through, (const char *)from + at, here);
-        cudaMemcpyAsync((char *)to + at, through, here, cudaMemcpyHostToDevice, state->stream);
-        cudaEventRecord(state->half_is_free[half], state->stream);
+        cudaMemcpyAsync((char *)to + at, through, here, cudaMemcpyHostToDevice, device->cuda->stream);
     }
 }
 
@@ -148,6 +167,33 @@ static void download(struct device *device, void *to, const void *from, size_t b
     if (bytes)
         cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, device->cuda->stream);
     cudaStreamSynchronize(device->cuda->stream);
+}
+
+/* The stream has finished: its downloads have arrived, or never will. */
+static void hand_over(struct later *later, bool arrived)
+{
+    for (int i = 0; arrived && i < later->count; i++)
+        memcpy(later->one[i].to, later->arrived + later->one[i].at, later->one[i].bytes);
+    later->count = 0;
+    later->used = 0;
+}
+
+static void download_later(struct device *device, void *to, const void *from, size_t bytes)
+{
+    struct later *later = device->cuda->later;
+    if (bytes > LATER_BYTES) {
+        download(device, to, from, bytes);
+        return;
+    }
+    if (later->count == MOST_LATER || bytes > LATER_BYTES - later->used) {
+        hand_over(later, cudaStreamSynchronize(device->cuda->stream) == cudaSuccess);
+    }
+    if (bytes)
+        cudaMemcpyAsync(later->arrived + later->used, from, bytes, cudaMemcpyDeviceToHost, device->cuda->stream);
+    later->one[later->count].to = to;
+    later->one[later->count].at = later->used;
+    later->one[later->count++].bytes = bytes;
+    later->used += (bytes + APART - 1) / APART * APART;
 }
 
 static void fill_bytes(struct device *device, void *to, int byte, size_t bytes)
@@ -160,8 +206,10 @@ static enum status synchronize(struct device *device)
 {
     struct cuda_state *state = device->cuda;
     struct complaint c = {};
-    TRY_CUDA(device, "a kernel", cudaMemcpyAsync(&c, state->complaint, sizeof c, cudaMemcpyDeviceToHost, state->stream));
-    TRY_CUDA(device, "a kernel", cudaStreamSynchronize(state->stream));
+    cudaMemcpyAsync(&c, state->complaint, sizeof c, cudaMemcpyDeviceToHost, state->stream); /* its error is also the stream's */
+    const cudaError_t code = cudaStreamSynchronize(state->stream);
+    hand_over(state->later, code == cudaSuccess);
+    TRY_CUDA(device, "a kernel", code);
     if (c.kind == NO_COMPLAINT)
         return OK;
     TRY_CUDA(device, "a kernel", cudaMemsetAsync(state->complaint, 0, sizeof c, state->stream));
@@ -214,6 +262,7 @@ const struct device_row device_cuda = {
     .footprint = footprint,
     .upload = upload,
     .download = download,
+    .download_later = download_later,
     .fill = fill_bytes,
     .describe = describe_cuda,
     .synchronize = synchronize,

@@ -19,12 +19,26 @@ struct complaint {
     long long number[7]; /* what the text of the kind prints, in its order */
 };
 
+/* Downloads on their way: they come here first, since only into pinned memory does a GPU write while the host goes on. */
+enum { MOST_LATER = 64 };
+struct later {
+    char *arrived; /* pinned */
+    size_t used;
+    int count;
+    struct {
+        void *to;
+        size_t at, bytes;
+    } one[MOST_LATER];
+};
+
 struct cuda_state {
     cudaStream_t stream;
     struct complaint *complaint; /* on the device */
-    char *staging;               /* pinned: uploads go through its two halves in turn */
+    char *staging;               /* pinned: uploads go through its two halves in turn, many small ones through one */
     cudaEvent_t half_is_free[2];
-    int half;            /* the next one */
+    int half;            /* where the next upload goes */
+    size_t half_used;    /* of it */
+    struct later *later; /* downloads that synchronize() hands over */
     struct lt_state *lt; /* what products keep between calls (autograd/cuda/gemm.h) */
 };
 
