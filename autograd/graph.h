@@ -38,6 +38,15 @@ struct dynamic_rope {
 
 enum { NO_PADDING = -1 };
 
+/* How the next id is taken from logits, in this order: penalty, temperature, top-k, top-p, one draw. */
+struct sampling {
+    double temperature; /* 0: the most probable id */
+    int64_t top_k;      /* 0: all */
+    double top_p;       /* 1: all */
+    double repetition_penalty;
+    uint64_t seed;
+};
+
 union op_params {
     float value; /* fill; clamp: the bound */
     float eps;   /* layernorm */
@@ -59,6 +68,10 @@ union op_params {
         int heads, head_size;
         enum rope_pairs pairs;
     } rope;
+    struct {
+        struct sampling rules;
+        uint64_t stream; /* of all draws */
+    } sample;
     struct {
         struct dynamic_rope dynamic;
         float amplitude; /* cos and sin are multiplied by this (yarn) */

@@ -102,6 +102,12 @@ struct head_loss {
 struct head_loss head_loss(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *bias, struct low_rank update, struct tensor *labels,
                            struct tensor *weight);
 
+/* The next id of each row, I32 [n, 1]: the most probable one (the lowest on ties) or a draw, the same on every device; -1 - j where logit j is not a number,
+ * the first such. logits f32 [n, vocab], vocab at most 2^24. draws I32 [n, 2]: what is drawn depends on (seed, draws[0], draws[1]) alone: which text, and which
+ * of its ids. seen I32 [n, most]: ids so far, up to the first negative one, for the repetition penalty as transformers applies it: positive logits are divided
+ * by it, negative ones multiplied, once per distinct id; NULL if the penalty is 1. */
+struct tensor *sample(struct graph *g, struct tensor *logits, struct tensor *draws, struct tensor *seen, const struct sampling *sampling);
+
 /* cache[slot[i]] = x[i]. cache STATE [slots, width], slot I32 [rows, 1]. No output: readers of the cache are recorded behind. */
 void kv_append(struct graph *g, struct tensor *cache, struct tensor *x, struct tensor *slot);
 
@@ -123,6 +129,6 @@ struct tensor *fill(struct graph *g, int64_t rows, int64_t cols, float value);
 
 extern const struct op op_embed, op_embed_columns, op_take_rows, op_take_columns, op_replace_rows, op_choose_rows, op_join_rows, op_rmsnorm, op_layernorm,
     op_linear, op_scale_columns, op_row_norms, op_cast, op_dropout, op_rope_angles, op_rope, op_attention, op_gated, op_head_loss, op_kv_append, op_sum_squares,
-    op_adamw, op_fill, op_activation, op_clamp, op_lstm, op_add_into;
+    op_adamw, op_fill, op_activation, op_clamp, op_lstm, op_add_into, op_sample;
 
 #endif

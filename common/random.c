@@ -11,13 +11,6 @@ static void draw(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4]
     philox(counter, key, out);
 }
 
-uint32_t random_bits(uint64_t seed, uint64_t stream, uint64_t index)
-{
-    uint32_t word[4];
-    draw(seed, stream, index, word);
-    return word[0];
-}
-
 float random_uniform(uint64_t seed, uint64_t stream, uint64_t index)
 {
     return (float)(random_bits(seed, stream, index) >> 8) * 0x1p-24f;

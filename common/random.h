@@ -27,8 +27,15 @@ ON_EVERY_DEVICE static inline void philox(const uint32_t counter[4], const uint3
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
-/* 32 random bits at (seed, stream, index). */
-uint32_t random_bits(uint64_t seed, uint64_t stream, uint64_t index);
+/* 32 random bits at (seed, stream, index). The key is the seed; the counter is (index, stream), so streams never meet. */
+ON_EVERY_DEVICE static inline uint32_t random_bits(uint64_t seed, uint64_t stream, uint64_t index)
+{
+    const uint32_t counter[4] = { (uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream, (uint32_t)(stream >> 32) };
+    const uint32_t key[2] = { (uint32_t)seed, (uint32_t)(seed >> 32) };
+    uint32_t word[4];
+    philox(counter, key, word);
+    return word[0];
+}
 /* Uniform in [0, 1), 24 bits. */
 float random_uniform(uint64_t seed, uint64_t stream, uint64_t index);
 /* Standard normal (Box-Muller on two uniforms of the same counter). */

@@ -71,8 +71,9 @@ void session_release(struct session *session)
     session->memory_bytes = 0;
 }
 
-enum status forward_new_with(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
-                             struct kv_cache *cache, struct plan_options options, struct error *err)
+/* Up to what is asked for; returns the hidden rows. */
+static struct tensor *record_walk(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
+                                  struct kv_cache *cache)
 {
     const int64_t extents[EXTENTS] = { [ROWS] = capacity.rows, [SELECTED] = capacity.selected, [SEQUENCES] = capacity.sequences };
     bool training = purpose == FOR_TRAINING;
@@ -80,7 +81,14 @@ enum status forward_new_with(struct forward *forward, struct arena *arena, const
     *forward = (struct forward){ .purpose = purpose, .pass = pass_new(g, session->model, session->seams, session->adapters, cache, training) };
     if (session->sets)
         pass_choose(&forward->pass, session->set, session->sets);
-    struct tensor *hidden = decoder(&forward->pass);
+    return decoder(&forward->pass);
+}
+
+enum status forward_new_with(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
+                             struct kv_cache *cache, struct plan_options options, struct error *err)
+{
+    struct tensor *hidden = record_walk(forward, arena, session, purpose, capacity, cache);
+    struct graph *g = forward->pass.g;
     if (purpose == FOR_LOGITS) {
         forward->logits = graph_keep(g, decoder_logits(&forward->pass, hidden));
     } else {
@@ -98,6 +106,19 @@ enum status forward_new(struct forward *forward, struct arena *arena, const stru
 {
     const struct plan_options options = { .recompute = recompute, .threads = session->device->threads };
     return forward_new_with(forward, arena, session, purpose, capacity, cache, options, err);
+}
+
+enum status forward_new_ids(struct forward *forward, struct arena *arena, const struct session *session, const struct sampling *sampling, int64_t most_seen,
+                            struct capacity capacity, struct kv_cache *cache, struct error *err)
+{
+    struct tensor *hidden = record_walk(forward, arena, session, FOR_IDS, capacity, cache);
+    struct graph *g = forward->pass.g;
+    forward->draws = graph_input(g, "draws", I32, SELECTED, 0, 2);
+    if (sampling->repetition_penalty != 1)
+        forward->seen = graph_input(g, "ids so far", I32, SELECTED, 0, most_seen);
+    forward->logits = decoder_logits(&forward->pass, hidden);
+    forward->id = graph_keep(g, sample(g, forward->logits, forward->draws, forward->seen, sampling));
+    return plan(&forward->program, g, NULL, (struct plan_options){ .threads = session->device->threads }, err);
 }
 
 enum status forward_prepare(struct forward *forward, const struct session *session, struct error *err)
@@ -142,6 +163,10 @@ enum status forward_start(struct session *session, struct forward *forward, cons
         tensor_upload(device, forward->labels, batch->labels);
         tensor_upload(device, forward->weight, &feed->weight);
     }
+    if (forward->draws)
+        tensor_upload(device, forward->draws, feed->draws);
+    if (forward->seen)
+        tensor_upload(device, forward->seen, feed->seen);
     if (pass->draw) {
         const int32_t draw[3] = { (int32_t)(uint32_t)feed->seed, (int32_t)(uint32_t)(feed->seed >> 32), feed->step };
         tensor_upload(device, pass->draw, draw);

@@ -1,7 +1,7 @@
 /* One walk through the model, recorded, planned and ready to run on batch after batch.
  *
- * Training, scoring and generation differ only in what they ask for: a loss with gradients, a loss, or logits with a KV cache. All forwards of a session run
- * one at a time and share one arena, so memory is that of the largest.
+ * Training, scoring and generation differ only in what they ask for: a loss with gradients, a loss, logits, or the next ids with a KV cache. All forwards of a
+ * session run one at a time and share one arena, so memory is that of the largest.
  */
 #ifndef GRAFT_INFERENCE_FORWARD_H
 #define GRAFT_INFERENCE_FORWARD_H
@@ -41,14 +41,16 @@ struct sequence *session_sequences(const struct session *session, struct arena *
 /* The cure where a result is no number: at worst a file that somebody spoilt, and never a result. */
 #define NOT_FINITE "weights of the model or the adapter are not finite: copy or download them again, or use an earlier adapter"
 
-enum purpose { FOR_TRAINING, FOR_LOSS, FOR_LOGITS };
+enum purpose { FOR_TRAINING, FOR_LOSS, FOR_LOGITS, FOR_IDS };
 
 struct forward {
     enum purpose purpose;
     struct pass pass;
     struct tensor *labels, *weight; /* inputs of a loss */
     struct head_loss loss;          /* FOR_TRAINING, FOR_LOSS */
-    struct tensor *logits;          /* FOR_LOGITS: f32 [SELECTED, vocab] */
+    struct tensor *logits;          /* FOR_LOGITS, FOR_IDS: f32 [SELECTED, vocab] */
+    struct tensor *draws, *seen;    /* FOR_IDS: inputs of sample() */
+    struct tensor *id;              /* FOR_IDS: I32 [SELECTED, 1], of sample() */
     struct program *program;
 };
 
@@ -73,6 +75,10 @@ enum status forward_new(struct forward *forward, struct arena *arena, const stru
 enum status forward_new_with(struct forward *forward, struct arena *arena, const struct session *session, enum purpose purpose, struct capacity capacity,
                              struct kv_cache *cache, struct plan_options options, struct error *err) MUST_USE;
 
+/* For the next id of each selected row, taken on the device. most_seen: ids so far of a row at most; looked at only with a repetition penalty. */
+enum status forward_new_ids(struct forward *forward, struct arena *arena, const struct session *session, const struct sampling *sampling, int64_t most_seen,
+                            struct capacity capacity, struct kv_cache *cache, struct error *err) MUST_USE;
+
 /* Makes ready what the program needs beyond its arena, as program_prepare(). forward_run() does so before the first batch; who counts memory does it earlier.
  */
 enum status forward_prepare(struct forward *forward, const struct session *session, struct error *err) MUST_USE;
@@ -80,9 +86,10 @@ enum status forward_prepare(struct forward *forward, const struct session *sessi
 /* What goes with a batch beside its own arrays. */
 struct feed {
     const struct batch *batch;
-    const int32_t *slots; /* with a cache: [rows] */
-    float weight;         /* of the loss */
-    uint64_t seed;        /* dropout: */
+    const int32_t *slots;        /* with a cache: [rows] */
+    float weight;                /* of the loss */
+    const int32_t *draws, *seen; /* FOR_IDS: [selected, 2], [selected, most_seen] */
+    uint64_t seed;               /* dropout: */
     int32_t step;
 };
 /* Uploads and asks for a run, as program_start(): the feed may change at once. Results will be in forward->loss / logits until the session starts another. */

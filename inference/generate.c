@@ -1,7 +1,6 @@
 /* Continuing prompts: lanes over a KV cache, all of them fed in one pass per round. */
 #include "inference/generate.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { PREFILL_ROWS = 1024 };
@@ -25,9 +24,9 @@ struct lanes {
     struct forward forward;
     struct batch *batch;
     int32_t *slots;
-    int64_t *fed_lane; /* [lanes]: lane of each sequence of the batch */
-    float *logits;
-    struct candidate *scratch;
+    int64_t *fed_lane;     /* [lanes]: lane of each sequence of the batch */
+    int32_t *draws, *seen; /* of each sequence: [lanes, 2], [lanes, slots_per_lane] */
+    int32_t *id;           /* [lanes]: its next one */
 };
 
 /* Only dynamic rope and ALiBi are meant for more positions than a model was made for. */
@@ -52,7 +51,7 @@ static enum status check_prompts(const struct session *session, const struct pro
 }
 
 /* Sizes follow the longest prompt and answer; rows allow one whole prompt, and every lane at least one id. */
-static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t most_lanes, struct error *err)
+static enum status lanes_describe(struct lanes *l, struct arena *arena, const struct sampling *sampling, int64_t most_lanes, struct error *err)
 {
     int64_t longest = 1, slots = 1;
     for (int64_t i = 0; i < l->count; i++) {
@@ -73,10 +72,11 @@ static enum status lanes_describe(struct lanes *l, struct arena *arena, int64_t 
         l->lane[i] = (struct lane){ .prompt = -1, .ids = NEW_ARRAY(arena, slots, int32_t) };
     l->batch = batch_new(arena, l->rows, l->lanes);
     l->slots = NEW_ARRAY(arena, l->rows, int32_t);
-    l->logits = NEW_ARRAY(arena, l->lanes * l->session->model->config.vocab, float);
-    l->scratch = NEW_ARRAY(arena, l->session->model->config.vocab, struct candidate);
+    l->draws = NEW_ARRAY(arena, 2 * l->lanes, int32_t);
+    l->seen = NEW_ARRAY(arena, l->lanes * slots, int32_t);
+    l->id = NEW_ARRAY(arena, l->lanes, int32_t);
     TRY(kv_cache_describe(&l->cache, arena, l->session->model, l->lanes * slots, err));
-    return forward_new(&l->forward, arena, l->session, FOR_LOGITS, (struct capacity){ l->rows, l->lanes, l->lanes, 0 }, &l->cache, false, err);
+    return forward_new_ids(&l->forward, arena, l->session, sampling, slots, (struct capacity){ l->rows, l->lanes, l->lanes, 0 }, &l->cache, err);
 }
 
 static void take_prompts(struct lanes *l, struct arena *arena)
@@ -97,6 +97,20 @@ static void take_prompts(struct lanes *l, struct arena *arena)
             l->lane[i].ids[t] = (int32_t)(in_front.first_id + t);
         memcpy(l->lane[i].ids + in_front.tokens, prompt->ids, (size_t)prompt->count * sizeof *prompt->ids);
     }
+}
+
+/* How the next id of this lane is taken, as row `row` of those that are. */
+static void choose(struct lanes *l, const struct lane *lane, int64_t row)
+{
+    const int64_t in_front = session_in_front(l->session, l->prompt[lane->prompt].choice).tokens, count = lane->held - in_front;
+    int32_t *seen = l->seen + row * l->slots_per_lane;
+    l->draws[2 * row] = (int32_t)lane->prompt;
+    l->draws[2 * row + 1] = (int32_t)l->answer[lane->prompt].count;
+    if (!l->forward.seen)
+        return;
+    memcpy(seen, lane->ids + in_front, (size_t)count * sizeof *seen);
+    for (int64_t i = count; i < l->slots_per_lane; i++)
+        seen[i] = -1;
 }
 
 /* Lays what each lane has not seen end to end; a prompt that does not fit beside the others waits for the next round. */
@@ -122,6 +136,7 @@ static void gather(struct lanes *l)
             batch->positions[batch->rows] = (int32_t)(first_position + t);
             l->slots[batch->rows++] = (int32_t)(i * l->slots_per_lane + t);
         }
+        choose(l, lane, batch->selected);
         batch->select[batch->selected++] = (int32_t)(batch->rows - 1);
         l->fed_lane[batch->sequences++] = i;
     }
@@ -135,23 +150,14 @@ static bool ends(const struct generation *generation, int32_t id)
     return false;
 }
 
-static enum status check_logits(const struct lanes *l, const struct lane *lane, const float *logits, struct error *err)
-{
-    for (int64_t i = 0; i < l->session->model->config.vocab; i++)
-        if (isnan(logits[i]))
-            return fail_with(err, BAD_MODEL, "prompt %lld: behind %lld ids the logit of id %lld is not a number", NOT_FINITE, (long long)lane->prompt + 1,
-                             (long long)(lane->held - session_in_front(l->session, l->prompt[lane->prompt].choice).tokens), (long long)i);
-    return OK;
-}
-
-static void take_id(struct lanes *l, struct lane *lane, float *logits)
+static enum status take_id(struct lanes *l, struct lane *lane, int32_t id, struct error *err)
 {
     const struct generation *generation = l->generation;
     struct answer *answer = &l->answer[lane->prompt];
     const struct prompt *prompt = &l->prompt[lane->prompt];
-    const int64_t in_front = session_in_front(l->session, prompt->choice).tokens;
-    int32_t id = sample(&generation->sampling, logits, l->session->model->config.vocab, lane->ids + in_front, lane->held - in_front, (uint64_t)lane->prompt,
-                        (uint64_t)answer->count, l->scratch);
+    if (id < 0)
+        return fail_with(err, BAD_MODEL, "prompt %lld: behind %lld ids the logit of id %lld is not a number", NOT_FINITE, (long long)lane->prompt + 1,
+                         (long long)(lane->held - session_in_front(l->session, prompt->choice).tokens), -1 - (long long)id);
     lane->fed = lane->held;
     answer->ids[answer->count++] = id;
     answer->stopped = ends(generation, id);
@@ -161,6 +167,15 @@ static void take_id(struct lanes *l, struct lane *lane, float *logits)
         lane->prompt = -1;
     else
         lane->ids[lane->held++] = id;
+    return OK;
+}
+
+static enum status next_ids(struct lanes *l, struct session *session, struct error *err)
+{
+    const struct tensor *id = l->forward.id;
+    TRY(forward_start(session, &l->forward, &(struct feed){ .batch = l->batch, .slots = l->slots, .draws = l->draws, .seen = l->seen }, err));
+    session->device->row->download_later(session->device, l->id, id->data, tensor_bytes(id));
+    return device_synchronize(session->device, err);
 }
 
 enum status generate(struct session *session, struct arena *arena, const struct generation *generation, const struct prompt *prompt, int64_t count,
@@ -171,7 +186,7 @@ enum status generate(struct session *session, struct arena *arena, const struct 
         return OK;
     struct arena *own = arena_create_like(arena);
     struct lanes l = { .session = session, .generation = generation, .prompt = prompt, .answer = answer, .count = count };
-    enum status status = lanes_describe(&l, own, generation->lanes, err);
+    enum status status = lanes_describe(&l, own, &generation->sampling, generation->lanes, err);
     if (status == OK)
         status = kv_cache_fill(&l.cache, session->device, err);
     while (status == OK) {
@@ -179,16 +194,9 @@ enum status generate(struct session *session, struct arena *arena, const struct 
         gather(&l);
         if (l.batch->sequences == 0)
             break;
-        status = forward_run(session, &l.forward, &(struct feed){ .batch = l.batch, .slots = l.slots }, err);
-        if (status != OK)
-            break;
-        tensor_download(session->device, l.forward.logits, l.logits);
-        for (int64_t s = 0; s < l.batch->sequences && status == OK; s++) {
-            float *logits = l.logits + s * session->model->config.vocab;
-            status = check_logits(&l, &l.lane[l.fed_lane[s]], logits, err);
-            if (status == OK)
-                take_id(&l, &l.lane[l.fed_lane[s]], logits);
-        }
+        status = next_ids(&l, session, err);
+        for (int64_t s = 0; s < l.batch->sequences && status == OK; s++)
+            status = take_id(&l, &l.lane[l.fed_lane[s]], l.id[s], err);
     }
     kv_cache_destroy(&l.cache);
     arena_destroy(own);
@@ -198,10 +206,11 @@ enum status generate(struct session *session, struct arena *arena, const struct 
 enum status generate_needs(struct inference_needs *needs, const struct session *session, int64_t lanes, const struct prompt *prompt, int64_t count,
                            const bool *used, struct error *err)
 {
+    static const struct sampling greedy = { .top_p = 1, .repetition_penalty = 1 };
     struct arena *arena = arena_create_like(session->arena);
     struct lanes l = { .session = session, .prompt = prompt, .count = count };
     *needs = (struct inference_needs){ 0 };
-    enum status status = count ? lanes_describe(&l, arena, lanes, err) : OK;
+    enum status status = count ? lanes_describe(&l, arena, &greedy, lanes, err) : OK;
     if (status == OK && count)
         status = forward_prepare(&l.forward, session, err);
     if (status == OK && count)

@@ -7,7 +7,6 @@
 #define GRAFT_INFERENCE_GENERATE_H
 
 #include "inference/forward.h"
-#include "inference/sampler.h"
 
 struct prompt {
     const int32_t *ids;

@@ -25,6 +25,7 @@ kernel rmsnorm_forward_cuda, rmsnorm_backward_cuda;
 kernel rope_forward_cuda, rope_backward_cuda;
 kernel rope_angles_forward_cuda;
 kernel row_norms_forward_cuda;
+kernel sample_forward_cuda;
 kernel scale_columns_forward_cuda, scale_columns_backward_cuda;
 kernel sum_squares_forward_cuda;
 kernel take_columns_forward_cuda, take_columns_backward_cuda;

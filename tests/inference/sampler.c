@@ -1,7 +1,8 @@
-/* The sampler against its definition: penalties as transformers computes them, cuts at their borders, and draws that follow the softmax. */
-#include "inference/sampler.h"
+/* What is sampled, by many draws: penalties as transformers computes them, cuts at their borders, and draws that follow the softmax. */
+#include "autograd/ops.h"
+#include "autograd/ops/sample.h"
+#include "autograd/plan.h"
 #include "common/random.h"
-#include "common/status.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -16,12 +17,47 @@ enum { VOCAB = 12, DRAWS = 20000 };
 static const float spread[VOCAB] = { 0.5f, -1.25f, 2.0f, 1.75f, -3.0f, 0.0f, 1.0f, -0.5f, 2.25f, 0.25f, -8.0f, 1.5f };
 static const struct sampling plain = { .temperature = 1, .top_p = 1, .repetition_penalty = 1 };
 
+static void fine(enum status status, const struct error *err)
+{
+    if (status != OK)
+        fail_msg("%s", err->what);
+}
+
+/* ids[0..rows) from the same logits behind the same ids; name: prompt and position of each draw. */
+static void draw_behind(const struct sampling *sampling, const float *logits, int64_t vocab, const int32_t *seen, int64_t count, int64_t rows,
+                        const int32_t name[][2], int32_t *ids)
+{
+    struct error err = { 0 };
+    struct device device;
+    struct program *program;
+    void *memory;
+    struct arena *arena = arena_create(NULL);
+    struct graph *g = graph_new(arena, (int64_t[EXTENTS]){ [SELECTED] = rows }, false);
+    struct tensor *in = graph_input(g, "logits", F32, SELECTED, 0, vocab), *draws = graph_input(g, "draws", I32, SELECTED, 0, 2);
+    struct tensor *behind = count ? graph_input(g, "seen", I32, SELECTED, 0, count) : NULL;
+    struct tensor *id = graph_keep(g, sample(g, in, draws, behind, sampling));
+    fine(device_open(&device, "cpu", 2, &err), &err);
+    fine(plan(&program, g, NULL, (struct plan_options){ .threads = 2 }, &err), &err);
+    fine(device_allocate(&device, "memory", program->arena_bytes, &memory, &err), &err);
+    program_bind(program, memory);
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy((float *)in->data + r * vocab, logits, (size_t)vocab * sizeof *logits);
+        if (count)
+            memcpy((int32_t *)behind->data + r * count, seen, (size_t)count * sizeof *seen);
+    }
+    tensor_upload(&device, draws, name);
+    fine(program_run(program, &device), &err);
+    tensor_download(&device, id, ids);
+    device_release(&device, memory, program->arena_bytes);
+    device_close(&device);
+    arena_destroy(arena);
+}
+
 static int32_t draw(struct sampling sampling, const float *logits, int64_t vocab, uint64_t prompt, uint64_t position)
 {
-    float copy[VOCAB];
-    struct candidate scratch[VOCAB];
-    memcpy(copy, logits, (size_t)vocab * sizeof *copy);
-    return sample(&sampling, copy, vocab, NULL, 0, prompt, position, scratch);
+    int32_t id;
+    draw_behind(&sampling, logits, vocab, NULL, 0, 1, (const int32_t[][2]){ { (int32_t)prompt, (int32_t)position } }, &id);
+    return id;
 }
 
 static void temperature_0_is_greedy_and_ties_go_to_the_lower_id(void **state)
@@ -102,13 +138,10 @@ static void the_repetition_penalty_is_that_of_transformers(void **state)
         { 1.0, { 1.5f, -2.0f, 0.0f, 3.25f, -0.125f, 7.0f } },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        float copy[6];
-        struct candidate scratch[6];
-        const struct sampling sampling = { .top_p = 1, .repetition_penalty = cases[i].penalty };
-        memcpy(copy, logits, sizeof copy);
-        assert_int_equal(sample(&sampling, copy, 6, seen, COUNT(seen), 0, 0, scratch), 5);
-        for (int j = 0; j < 6; j++)
-            assert_true(fabsf(copy[j] - cases[i].expected[j]) <= 2e-7f * fabsf(cases[i].expected[j]));
+        for (size_t k = 0; k < COUNT(seen); k++) {
+            const int32_t j = seen[k];
+            assert_true(fabsf(penalized(logits[j], cases[i].penalty) - cases[i].expected[j]) <= 2e-7f * fabsf(cases[i].expected[j]));
+        }
     }
 }
 
@@ -119,13 +152,10 @@ static void an_id_is_penalized_however_long_ago_it_was_seen(void **state)
     for (size_t i = 1; i < COUNT(seen); i++)
         seen[i] = 4;
     for (size_t count = 0; count <= COUNT(seen); count++) {
-        float copy[VOCAB];
-        struct candidate scratch[VOCAB];
+        int32_t id; /* 2.25 / 1.2 is less than 2, which is the next */
         const struct sampling sampling = { .top_p = 1, .repetition_penalty = 1.2 };
-        memcpy(copy, spread, sizeof copy);
-        assert_int_equal(sample(&sampling, copy, VOCAB, seen, (int64_t)count, 0, 0, scratch), count ? 2 : 8);
-        assert_true(copy[8] == (count ? (float)(2.25f / 1.2) : 2.25f));
-        assert_true(copy[4] == (count > 1 ? (float)(-3.0f * 1.2) : -3.0f));
+        draw_behind(&sampling, spread, VOCAB, seen, (int64_t)count, 1, (const int32_t[][2]){ { 0, 0 } }, &id);
+        assert_int_equal(id, count ? 2 : 8);
     }
 }
 
@@ -174,10 +204,14 @@ static void draws_follow_the_softmax(void **state)
     };
     for (size_t c = 0; c < COUNT(cases); c++) {
         double p[VOCAB], rare = 0, square = 0;
+        static int32_t name[DRAWS][2], id[DRAWS];
         int count[VOCAB] = { 0 }, rarely = 0, cells = 0;
         expected_probabilities(&cases[c], p);
-        for (uint64_t i = 0; i < DRAWS; i++)
-            count[draw(cases[c], spread, VOCAB, i % 50, i / 50)]++;
+        for (int i = 0; i < DRAWS; i++)
+            name[i][0] = i % 50, name[i][1] = i / 50;
+        draw_behind(&cases[c], spread, VOCAB, NULL, 0, DRAWS, (const int32_t(*)[2])name, id);
+        for (int i = 0; i < DRAWS; i++)
+            count[id[i]]++;
         for (int i = 0; i < VOCAB; i++) {
             double expected = p[i] * DRAWS;
             if (expected == 0)
