@@ -29,26 +29,26 @@ static int usable_cores(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : CPU_SETSIZE;
 }
 
-static enum status open_kind(struct device *device, enum device_kind kind)
+static enum status open_kind(struct device *device, enum device_kind kind, int index)
 {
     device->kind = kind;
     device->row = rows[kind];
-    enum status status = device->row->open(device, 0);
+    enum status status = device->row->open(device, index);
     if (status != OK)
         device->row = NULL;
     return status;
 }
 
 /* A GPU if there is one; else the CPU, with why it is not one. */
-static enum status open_best(struct device *device)
+static enum status open_best(struct device *device, int index)
 {
     struct error *err = device->err, why = { 0 };
     device->err = &why;
-    enum status status = rows[CUDA] ? open_kind(device, CUDA) : NO_DEVICE;
+    enum status status = rows[CUDA] ? open_kind(device, CUDA, index) : NO_DEVICE;
     device->err = err;
     if (status == OK)
         return OK;
-    TRY(open_kind(device, CPU));
+    TRY(open_kind(device, CPU, index));
     if (rows[CUDA])
         snprintf(device->aside, sizeof device->aside, " (%.100s)", why.what);
     return OK;
@@ -56,18 +56,23 @@ static enum status open_best(struct device *device)
 
 enum status device_open(struct device *device, const char *spec, int threads, struct error *err)
 {
+    return device_open_nth(device, spec, 0, threads, err);
+}
+
+enum status device_open_nth(struct device *device, const char *spec, int index, int threads, struct error *err)
+{
     *device = (struct device){ .err = err };
     if (threads < 0)
         return fail_with(err, BAD_OPTION, "%d threads", "give a number of threads from 1 on, or 0 for all cores", threads);
     device->threads = threads ? threads : usable_cores();
     if (strcmp(spec, "cpu") == 0)
-        return open_kind(device, CPU);
+        return open_kind(device, CPU, index);
     if (strcmp(spec, "cuda") == 0 && rows[CUDA])
-        return open_kind(device, CUDA);
+        return open_kind(device, CUDA, index);
     if (strcmp(spec, "cuda") == 0)
         return fail_with(err, NO_DEVICE, "device cuda: this build has no GPU support", "build with CUDA (GRAFT_CUDA=ON), or use --device cpu");
     if (strcmp(spec, "auto") == 0)
-        return open_best(device);
+        return open_best(device, index);
     return fail_with(err, BAD_OPTION, "unknown device '%s'", "use auto, cpu or cuda", spec);
 }
 

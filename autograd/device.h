@@ -15,6 +15,7 @@ struct device {
     struct error *err; /* where kernels report: fail_with(device->err, ...) */
     char name[128];
     char aside[128];           /* of a CPU taken in place of a GPU: why, as " (...)", to stand behind the name; else empty */
+    char place[24];            /* which of its kind: of a GPU its PCI bus */
     struct gemm_state *gemm;   /* CPU: what products keep between calls (autograd/cpu/gemm.h) */
     struct cuda_state *cuda;   /* CUDA: stream, staging and library (autograd/cuda/state.cuh) */
     struct captures *captures; /* of a device that can capture (autograd/captures.h) */
@@ -42,6 +43,9 @@ struct device_row {
     void (*download_later)(struct device *device, void *to, const void *from, size_t bytes); /* `to` is filled when synchronize() returns; nothing waits */
     void (*fill)(struct device *device, void *to, int byte, size_t bytes);
     enum status (*describe)(struct device *device, struct device_facts *facts); /* NULL where the processor itself is the device */
+    /* Of a device that has its own memory: whether everything asked for so far is done, without waiting; and its stream, for libraries that use it. */
+    enum status (*idle)(struct device *device, bool *idle);
+    void *(*stream)(struct device *device);
     enum status (*synchronize)(struct device *device); /* see device_synchronize() */
     /* NULL: nothing would be gained. Work asked for between capture() and captured(), by kernels, fill and copies on the device, is not done but kept, with the
      * addresses and sizes of then; replay() asks for all of it in one call. Errors: LIBRARY; behind one of captured() nothing is kept. */
@@ -55,6 +59,8 @@ struct device_row {
  * NO_DEVICE.
  */
 enum status device_open(struct device *device, const char *spec, int threads, struct error *err) MUST_USE;
+/* The same on the GPU of that number, counted around: of ranks on one host each takes its own. */
+enum status device_open_nth(struct device *device, const char *spec, int index, int threads, struct error *err) MUST_USE;
 void device_close(struct device *device);
 /* Zeroed, 64-byte aligned (huge pages where they help). Errors: NO_MEMORY naming `what` and the bytes. */
 enum status device_allocate(struct device *device, const char *what, size_t bytes, void **out, struct error *err) MUST_USE;

@@ -101,7 +101,7 @@ static enum status open_all(struct run *run, struct sitting *sitting, struct dev
     const struct list *arguments = &o->common.arguments;
     const int threads = o->common.threads || run->comm->ranks == 1 ? (int)o->common.threads : comm_threads(run->comm);
     TRY(resume_share(&sitting->resume, cli->arena, run->comm, cli->err));
-    TRY(device_open(device, o->common.device, threads, cli->err));
+    TRY(device_open_nth(device, o->common.device, comm_local_rank(run->comm), threads, cli->err));
     if (o->profile && device->kind != CPU)
         return fail_with(cli->err, BAD_OPTION, "--profile: steps are timed on CPUs only", "use --device cpu, or leave --profile out");
     TRY(run_open(run, cli->arena, device, arguments->item[0], arguments->item + 1, arguments->count - 1, false, cli->err));

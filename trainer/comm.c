@@ -68,7 +68,8 @@ enum status comm_await(struct comm *comm, comm_arrived *arrived, void *self, str
     double looked = entered;
     for (int64_t turn = 0;; turn++) {
         int missing = comm->rank;
-        TRY(arrived(self, &missing, err));
+        if (arrived(self, &missing, err) != OK)
+            return comm_give_up(comm, err);
         if (missing == comm->rank)
             return OK;
         TRY(hear(comm, err));
@@ -111,7 +112,8 @@ static enum status move(struct comm *comm, enum direction direction, int peer, c
 {
     for (size_t done = 0; done < size; done += COMM_PIECE) {
         struct transfer transfer = { .peer = peer };
-        TRY(comm->kind->begin(comm, direction, ORDINARY, bytes + done, size - done < COMM_PIECE ? size - done : COMM_PIECE, &transfer, err));
+        if (comm->kind->begin(comm, direction, ORDINARY, bytes + done, size - done < COMM_PIECE ? size - done : COMM_PIECE, &transfer, err) != OK)
+            return comm_give_up(comm, err);
         TRY(wait_for(comm, &transfer, 1, err));
     }
     return OK;
@@ -200,6 +202,17 @@ static enum status find_lost(struct comm *comm, int lost, enum loss why, struct 
     comm->told = comm->rank > 1 || (why == ENDED && (comm->late || comm->slept > 0 || monotonic_seconds() > comm->met + patience(comm, 1)));
     if (comm->rank == 0)
         notify(comm, err);
+    return err->code;
+}
+
+enum status comm_give_up(struct comm *comm, struct error *err)
+{
+    if (!comm->over) {
+        comm->over = true;
+        comm->lost = comm->rank;
+        if (comm->rank == 0)
+            notify(comm, err);
+    }
     return err->code;
 }
 

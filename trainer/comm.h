@@ -10,8 +10,8 @@
 #ifndef GRAFT_TRAINER_COMM_H
 #define GRAFT_TRAINER_COMM_H
 
-#include "common/arena.h"
 #include "common/status.h"
+#include "trainer/module.h"
 
 #include <stdint.h>
 
@@ -28,8 +28,8 @@ struct transfer {
 struct comm;
 
 struct comm_kind {
-    const char *name, *version; /* version: GRAFT_VERSION, since a kind may lie in a module of its own */
-    size_t bytes;               /* sizeof(struct comm), likewise */
+    struct module_head head; /* bytes: sizeof(struct comm). A kind may lie in a module of its own */
+    const char *name;
     /* Joins the others within comm->timeout: sets rank and ranks. */
     enum status (*open)(struct comm *comm, struct arena *arena, struct error *err);
     /* Begins to move bytes between this rank and transfer->peer. Messages of one channel arrive in the order in which they were sent. `bytes` stays valid until
@@ -72,7 +72,7 @@ struct comm {
     bool over; /* all stop: a failure was agreed on, or a rank is lost */
     bool told; /* another rank reports it */
     int lost;  /* the rank that does not answer; -1: none */
-    void *module, *self;
+    void *self;
     struct transfer stop;
     struct error notice; /* that all stop: received, or being sent */
     struct word *word;   /* [ranks] */
@@ -114,6 +114,9 @@ enum status comm_broadcast(struct comm *comm, int root, void *bytes, size_t size
 /* Waits for what happens outside of the comm, like everything else: until `arrived` leaves *missing, which comes as this rank, as it is; else it says who. */
 typedef enum status comm_arrived(void *self, int *missing, struct error *err);
 enum status comm_await(struct comm *comm, comm_arrived *arrived, void *self, struct error *err) MUST_USE;
+/* After a failure on the way from one meeting to the next, when others may be waiting for bytes of this rank and hear nothing else: rank 0 tells them; of
+ * others they find that they have gone. Returns err->code. */
+enum status comm_give_up(struct comm *comm, struct error *err);
 /* Of an array of `unit` bytes each, rank r has made elements begin[r] .. begin[r + 1]; then all have all. */
 enum status comm_gather(struct comm *comm, void *array, const int64_t *begin, size_t unit, struct error *err) MUST_USE;
 

@@ -1,12 +1,10 @@
 /* How a process finds the ranks it was started with. */
 #include "trainer/comm.h"
-#include "common/files.h"
 #include "common/text.h"
 #include "trainer/comm_module.h"
 #include "trainer/comm_tcp.h"
 #include "trainer/progress.h"
 
-#include <dlfcn.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,28 +66,15 @@ static enum status refuse_strangers(struct error *err)
     return fail_with(err, BAD_OPTION, "srun started %lld tasks that do not know of each other", "srun --mpi=pmix, or one task", (long long)count);
 }
 
-/* The module beside the program, or where an installation has it. */
 static enum status load_kind(struct comm *comm, struct arena *arena, const char *variable, struct error *err)
 {
-    char program[4096];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    const char *const places[] = { COMM_MODULE, "../lib/graft/" COMM_MODULE }, *why = "the file is not there";
-    for (size_t i = 0; i < COUNT(places) && !comm->module; i++) {
-        const char *path = path_join(arena, path_folder(arena, program), places[i]);
-        if (!file_exists(path))
-            continue;
-        comm->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        if (!comm->module)
-            why = arena_print(arena, "%s", dlerror());
-    }
-    if (!comm->module)
-        return fail_with(err, BAD_OPTION, "this process is one of several ranks (%s), and %s cannot be used: %s",
-                         "build graft where libopenmpi-dev is installed (GRAFT_MPI=ON), or start one process", variable, COMM_MODULE, why);
-    comm->kind = dlsym(comm->module, COMM_SYMBOL);
-    if (!comm->kind || !text_equal(comm->kind->version, GRAFT_VERSION) || comm->kind->bytes != sizeof *comm)
-        return fail_with(err, BAD_OPTION, "%s beside the program belongs to another graft", "install both from one build", COMM_MODULE);
-    return OK;
+    const char *why;
+    const struct module_head *head = module_load(arena, COMM_MODULE, COMM_SYMBOL, sizeof *comm, &why);
+    comm->kind = (const struct comm_kind *)head;
+    if (head)
+        return OK;
+    return fail_with(err, BAD_OPTION, "this process is one of several ranks (%s), and " COMM_MODULE " cannot be used: %s",
+                     "build graft where libopenmpi-dev is installed (GRAFT_MPI=ON), install both from one build, or start one process", variable, why);
 }
 
 static void describe_myself(struct rank_about *about)

@@ -1,5 +1,4 @@
-/* The module that speaks MPI: its file and what it offers. It is a file of its own, loaded by ranks alone, because MPI's libraries would make every start of
- * graft slower. */
+/* The module that speaks MPI (trainer/module.h): its file and what it offers. */
 #ifndef GRAFT_TRAINER_COMM_MODULE_H
 #define GRAFT_TRAINER_COMM_MODULE_H
 

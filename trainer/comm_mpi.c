@@ -1,4 +1,4 @@
-/* Bytes between ranks through MPI. A module of its own: see trainer/comm_module.h. */
+/* Bytes between ranks through MPI. A module of its own: see trainer/module.h. */
 #include "trainer/comm_module.h"
 
 #include <mpi.h>
@@ -63,9 +63,8 @@ static void close_mpi(struct comm *comm)
 }
 
 const struct comm_kind comm_mpi __attribute__((visibility("default"))) = {
+    .head = { GRAFT_VERSION, sizeof(struct comm) },
     .name = "MPI",
-    .version = GRAFT_VERSION,
-    .bytes = sizeof(struct comm),
     .open = open_mpi,
     .begin = begin,
     .test = test,

@@ -120,5 +120,11 @@ static void close_tcp(struct comm *comm)
 }
 
 const struct comm_kind comm_tcp = {
-    .name = "TCP", .version = GRAFT_VERSION, .bytes = sizeof(struct comm), .open = open_tcp, .begin = begin, .test = test, .gone = gone, .close = close_tcp
+    .head = { GRAFT_VERSION, sizeof(struct comm) },
+    .name = "TCP",
+    .open = open_tcp,
+    .begin = begin,
+    .test = test,
+    .gone = gone,
+    .close = close_tcp,
 };

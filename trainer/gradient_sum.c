@@ -35,7 +35,7 @@ enum status gradient_sum_create(struct gradient_sum *sum, struct arena *arena, s
     const int spare = gradient_sum_spare(micro_batches, comm->ranks);
     struct graph *g = graph_new(arena, extents, false);
     void *memory = NULL;
-    *sum = (struct gradient_sum){ .comm = comm, .device = device, .parameters = parameters, .room = 1 + spare };
+    *sum = (struct gradient_sum){ .comm = comm, .arena = arena, .device = device, .parameters = parameters, .room = 1 + spare };
     CHECK(sum->room <= MOST_BLOCKS);
     sum->sum = tensor_new(arena, "sum of gradients", F32, STATE, 1, parameters->count, NULL);
     sum->more = tensor_new(arena, "gradient", F32, STATE, 1, parameters->count, NULL);
@@ -45,6 +45,11 @@ enum status gradient_sum_create(struct gradient_sum *sum, struct arena *arena, s
         TRY(device_allocate(device, "sums of gradients", (size_t)spare * vector_bytes(sum), &memory, err));
     sum->spare = memory;
     return OK;
+}
+
+enum status gradient_sum_connect(struct gradient_sum *sum, struct error *err)
+{
+    return wire_open(&sum->wire, sum->arena, sum->comm, sum->device, err);
 }
 
 void gradient_sum_begin(struct gradient_sum *sum, int64_t begin, int64_t end, int64_t all)
@@ -102,7 +107,7 @@ static enum status send_block(struct gradient_sum *sum, int64_t first, int peer,
     while (sum->block[i].first != first)
         CHECK(++i < sum->blocks);
     TRY(device_synchronize(sum->device, err));
-    return comm_send(sum->comm, peer, vector(sum, i), vector_bytes(sum), err);
+    return wire_send(&sum->wire, peer, vector(sum, i), vector_bytes(sum), err);
 }
 
 static enum status receive_block(struct gradient_sum *sum, int64_t first, int64_t size, int peer, struct error *err)
@@ -110,7 +115,7 @@ static enum status receive_block(struct gradient_sum *sum, int64_t first, int64_
     CHECK(sum->blocks < MOST_BLOCKS);
     sum->block[sum->blocks].first = first;
     sum->block[sum->blocks].size = size;
-    return comm_receive(sum->comm, peer, vector(sum, sum->blocks++), vector_bytes(sum), err);
+    return wire_receive(&sum->wire, peer, vector(sum, sum->blocks++), vector_bytes(sum), err);
 }
 
 /* Puts block [first, first + size) together where it is not yet; all ranks walk the same blocks in the same order. A block is halved at most 63 times. */
@@ -145,13 +150,14 @@ enum status gradient_sum_finish(struct gradient_sum *sum, const int64_t *begin, 
         TRY(device_synchronize(sum->device, err));
     if (sum->comm->rank == root)
         CHECK(sum->blocks == 1 && sum->block[0].first == 0 && sum->block[0].size == sum->all);
-    return sum->comm->ranks > 1 ? comm_broadcast(sum->comm, root, sum->parameters->grad->data, vector_bytes(sum), err) : OK;
+    return sum->comm->ranks > 1 ? wire_broadcast(&sum->wire, root, sum->parameters->grad->data, vector_bytes(sum), err) : OK;
 }
 
 void gradient_sum_destroy(struct gradient_sum *sum)
 {
     if (!sum->parameters)
         return;
+    wire_close(&sum->wire);
     parameters_aim_gradient(sum->parameters, sum->parameters->grad->data);
     if (sum->spare)
         device_release(sum->device, sum->spare, (size_t)(sum->room - 1) * vector_bytes(sum));

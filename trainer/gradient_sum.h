@@ -9,12 +9,14 @@
 
 #include "autograd/parameters.h"
 #include "autograd/program.h"
-#include "trainer/comm.h"
+#include "trainer/wire.h"
 
 enum { MOST_BLOCKS = 64 };
 
 struct gradient_sum {
     struct comm *comm;
+    struct wire wire;
+    struct arena *arena;
     struct device *device;
     struct parameters *parameters;
     int room;                /* vectors: the gradient's own, then `spare` */
@@ -33,6 +35,9 @@ int gradient_sum_spare(int64_t micro_batches, int ranks);
 /* Steps will have at most `micro_batches`. Errors: NO_MEMORY. Destroy whatever the outcome. */
 enum status gradient_sum_create(struct gradient_sum *sum, struct arena *arena, struct parameters *parameters, struct device *device, struct comm *comm,
                                 int64_t micro_batches, struct error *err) MUST_USE;
+/* Before the first step: all ranks, right behind a meeting. sum->wire.how then says how gradients travel; empty where that is nothing to speak of. Errors:
+ * LIBRARY, and those of meetings. */
+enum status gradient_sum_connect(struct gradient_sum *sum, struct error *err) MUST_USE;
 /* A step of `all` micro-batches, of which begin .. end are this rank's. */
 void gradient_sum_begin(struct gradient_sum *sum, int64_t begin, int64_t end, int64_t all);
 /* The next micro-batch of this rank may run: its gradient will be added to zeros. */

@@ -262,7 +262,11 @@ enum status train(struct run *run, const struct identity *identity, const struct
                          .began = monotonic_seconds() };
     enum status status = interrupted() ? interrupted_early(err) : begin(&loop, from, err);
     status = comm_meet(run->comm, status, err);
+    if (status == OK)
+        status = comm_meet(run->comm, gradient_sum_connect(&loop.stepper.sum, err), err);
     if (status == OK) {
+        if (loop.leads && *loop.stepper.sum.wire.how)
+            progress_say(&loop.progress, "gradients travel %s", loop.stepper.sum.wire.how);
         status = comm_meet(run->comm, walk(&loop, err), err);
         progress_end(&loop.progress);
         outcome->seconds = monotonic_seconds() - loop.began;

@@ -98,13 +98,15 @@ static enum status open_cuda(struct device *device, int index)
 {
     int count = 0;
     cudaError_t code = cudaGetDeviceCount(&count);
-    if (code != cudaSuccess || count <= index)
+    if (code != cudaSuccess || count <= 0)
         return fail_with(device->err, NO_DEVICE, "no GPU can be used: %s", "install the NVIDIA driver, or use --device cpu",
                          code != cudaSuccess ? cudaGetErrorString(code) : "the driver knows none");
     struct cudaDeviceProp properties;
+    index %= count;
     snprintf(device->name, sizeof device->name, "GPU %d", index);
     TRY_CUDA(device, "opening it", cudaSetDevice(index));
     TRY_CUDA(device, "looking at it", cudaGetDeviceProperties(&properties, index));
+    TRY_CUDA(device, "looking at it", cudaDeviceGetPCIBusId(device->place, sizeof device->place, index));
     snprintf(device->name, sizeof device->name, "%.100s", properties.name);
     device->cuda = (struct cuda_state *)calloc(1, sizeof *device->cuda);
     if (!device->cuda)
@@ -202,6 +204,19 @@ static void fill_bytes(struct device *device, void *to, int byte, size_t bytes)
         cudaMemsetAsync(to, byte, bytes, device->cuda->stream);
 }
 
+static enum status idle(struct device *device, bool *is_idle)
+{
+    const cudaError_t code = cudaStreamQuery(device->cuda->stream);
+    *is_idle = code == cudaSuccess;
+    TRY_CUDA(device, "work on the GPU", code == cudaErrorNotReady ? cudaSuccess : code);
+    return OK;
+}
+
+static void *stream(struct device *device)
+{
+    return device->cuda->stream;
+}
+
 static enum status synchronize(struct device *device)
 {
     struct cuda_state *state = device->cuda;
@@ -265,6 +280,8 @@ const struct device_row device_cuda = {
     .download_later = download_later,
     .fill = fill_bytes,
     .describe = describe_cuda,
+    .idle = idle,
+    .stream = stream,
     .synchronize = synchronize,
     .capture = begin_capture,
     .captured = end_capture,

@@ -167,6 +167,7 @@ static enum status sum_up(struct shared *s, int rank, struct comm *comm, struct 
     struct tensor *t = parameters_add(p, "t", 32, 3);
     TRY(parameters_seal(p, &device, true, err));
     TRY(gradient_sum_create(&sum, arena, p, &device, comm, s->micro_batches, err));
+    TRY(gradient_sum_connect(&sum, err));
     for (int step = 1; step <= 2; step++) { /* nothing of a step remains in the next */
         gradient_sum_begin(&sum, s->begin[rank], s->begin[rank + 1], s->micro_batches);
         for (int64_t m = s->begin[rank]; m < s->begin[rank + 1]; m++) {
