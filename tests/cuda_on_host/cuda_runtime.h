@@ -2,7 +2,8 @@
  *
  * Memory is the host's, there is one stream, which does what it was asked for when somebody waits for it (stream.cpp), and a launch runs its blocks one after
  * another, with a fiber for each thread of a block (fibers.cpp). Threads meet at __syncthreads() and at shuffles; a barrier that only some of them reach ends
- * the program. So this proves indices, bounds and arithmetic; races between threads and speed it does not see.
+ * the program. So this proves indices, bounds and arithmetic, and that no thread counts on another coming first where none waits (threads, warps and blocks
+ * take turns in both directions); speed it does not see.
  */
 #ifndef GRAFT_TESTS_CUDA_ON_HOST_CUDA_RUNTIME_H
 #define GRAFT_TESTS_CUDA_ON_HOST_CUDA_RUNTIME_H

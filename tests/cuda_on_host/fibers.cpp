@@ -155,13 +155,30 @@ static void release(unsigned first, unsigned end)
         host.thread[i].now = READY;
 }
 
+/* The i-th of count, from the front or from the back: a kernel that counts on one thread coming before another, without waiting for it, is right in one of the
+ * two at most. Which it is looks random and is the same in every run. */
+static unsigned in_turn(unsigned i, unsigned count, bool backwards)
+{
+    return backwards ? count - 1 - i : i;
+}
+
+static bool next_direction(void)
+{
+    static unsigned state = 1;
+    state = state * 1664525 + 1013904223;
+    return state >> 31;
+}
+
 /* A warp runs until all of it waits for the block, or has ended. */
 static void run_warp(unsigned first, unsigned end)
 {
     while (count_of(first, end, READY)) {
-        for (unsigned i = first; i < end; i++)
-            if (host.thread[i].now == READY)
-                resume(i);
+        const bool backwards = next_direction();
+        for (unsigned i = 0; i < end - first; i++) {
+            const unsigned thread = first + in_turn(i, end - first, backwards);
+            if (host.thread[thread].now == READY)
+                resume(thread);
+        }
         unsigned waiting = count_of(first, end, WAITS_FOR_WARP);
         if (waiting && waiting < end - first)
             give_up("only a part of its warp came to a shuffle");
@@ -176,8 +193,12 @@ static void run_block(unsigned threads)
     for (unsigned i = 0; i < threads; i++)
         host.exchanges[i] = 0;
     for (unsigned ended = 0; ended < threads;) {
-        for (unsigned first = 0; first < threads; first += WARP_THREADS)
+        const unsigned warps = (threads + WARP_THREADS - 1) / WARP_THREADS;
+        const bool backwards = next_direction();
+        for (unsigned i = 0; i < warps; i++) {
+            const unsigned first = in_turn(i, warps, backwards) * WARP_THREADS;
             run_warp(first, first + WARP_THREADS < threads ? first + WARP_THREADS : threads);
+        }
         ended = count_of(0, threads, ENDED);
         if (ended && ended < threads)
             give_up("only a part of its block came to __syncthreads()");
@@ -195,10 +216,11 @@ void host_launch(dim3 grid, dim3 block, size_t shared_bytes, const std::function
         give_up("no such launch is possible");
     host.body = &body;
     host.shared = malloc(shared_bytes ? shared_bytes : 1);
+    const bool backwards = next_direction();
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
-                blockIdx = { x, y, z };
+                blockIdx = { in_turn(x, grid.x, backwards), in_turn(y, grid.y, backwards), in_turn(z, grid.z, backwards) };
                 memset(host.shared, 0xFF, shared_bytes);
                 run_block(threads);
             }
