@@ -89,6 +89,10 @@ enum status device_allocate(struct device *device, const char *what, size_t byte
     *out = device->row->allocate(device, bytes);
     if (*out)
         return OK;
+    if (device->row->available)
+        return fail_with(err, NO_MEMORY, "%s: no memory for %zu bytes (%.1f GiB) on %s, which has %.1f GiB left",
+                         "'graft plan' shows what a run takes, part by part: use a smaller model or fewer rows at once, or see what else uses the GPU", what,
+                         bytes, (double)bytes / (1 << 30), device->name, (double)device->row->available(device) / (1 << 30));
     return fail_with(err, NO_MEMORY, "%s: no memory for %zu bytes (%.1f GiB) on %s", "use a smaller model, fewer rows at once, or a machine with more memory",
                      what, bytes, (double)bytes / (1 << 30), device->row->name);
 }

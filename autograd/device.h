@@ -37,7 +37,8 @@ struct device_row {
     void (*close)(struct device *device);
     void *(*allocate)(struct device *device, size_t bytes); /* NULL: no memory left */
     void (*release)(struct device *device, void *bytes, size_t size);
-    size_t (*footprint)(size_t bytes); /* see device_footprint() */
+    size_t (*footprint)(size_t bytes);          /* see device_footprint() */
+    size_t (*available)(struct device *device); /* bytes that could be allocated now, of a device with memory of its own; NULL: it is the host's */
     void (*upload)(struct device *device, void *to, const void *from, size_t bytes);
     void (*download)(struct device *device, void *to, const void *from, size_t bytes);
     void (*download_later)(struct device *device, void *to, const void *from, size_t bytes); /* `to` is filled when synchronize() returns; nothing waits */

@@ -117,7 +117,10 @@ static enum status report_training(struct run *run, const struct plan_command_op
     if (run->eval.count)
         line(out, "evaluation (arena)", needs->evaluation, "in the same place: the larger counts");
     peak_line(out, needs);
-    line(out, "limit", budget->limit, run->config.training.memory_limit > 0 ? "training.memory_limit" : "what is free, and what the program has");
+    line(out, "limit", budget->limit,
+         run->config.training.memory_limit > 0 ? "training.memory_limit"
+         : run->device->row->host              ? "what is free, and what the program has"
+                                               : "what the GPU has free");
     output_print(out, "  fullest at step %d of %d: %s of %s\n", p->peak_step, p->count, peak->what == BACKWARD ? "backward" : "forward", peak->node->op->name);
     if (o->steps)
         list_steps(p, out);
@@ -135,7 +138,7 @@ static enum status report_inference(struct run *run, const struct plan_command_o
         TRY(evaluate_needs(&inference, &run->session, &run->eval, err));
     else
         TRY(generate_needs(&inference, &run->session, GENERATE_LANES, prompt, o->prompts, NULL, err));
-    const struct memory memory = memory_now();
+    const struct memory memory = memory_of(run->device);
     const struct needs needs = needs_of_inference(&run->session, run->adapter->parameters, &inference, memory);
     output_print(out, "%s, %s, %lld values and %lld of the adapter; ", run->model_config.model_type, dtype_name(run->model.dtype),
                  (long long)model_config_size(&run->model_config), (long long)parameters_size(run->adapter->parameters));

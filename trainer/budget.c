@@ -27,7 +27,10 @@ static size_t frozen_bytes(const struct session *session, const struct parameter
 
 static void add_up(struct needs *n, const struct session *session)
 {
-    n->converted = device_footprint(session->device, session->model->converted_bytes);
+    const bool host = session->device->row->host;
+    n->converted = device_footprint(session->device, session->model->converted_bytes + (host ? 0 : session->model->mapped_bytes));
+    if (!host)
+        n->program = n->mapped = n->best = n->host = 0;
     n->sum = n->program + n->mapped + n->converted + n->parameters + n->frozen + n->sums + n->best + n->host + device_footprint(session->device, n->cache) +
              device_footprint(session->device, larger(n->training, n->evaluation));
 }
@@ -129,13 +132,18 @@ static enum status refuse(const struct budget *budget, const struct session *ses
     const struct candidate smallest = { dataset_longest(train->sequence, train->count), true };
     struct needs least = { .program = budget->needs.program };
     struct capacity capacity;
-    char need[32], limit[32], then[32];
-    text_bytes(need, budget->needs.sum);
+    const struct needs *needs = &budget->needs;
+    char need[32], weights[32], trained[32], activations[32], limit[32], then[32];
+    text_bytes(need, needs->sum);
+    text_bytes(weights, needs->mapped + needs->converted);
+    text_bytes(trained, needs->parameters + needs->frozen + needs->sums + needs->best);
+    text_bytes(activations, larger(needs->training, needs->evaluation));
     text_bytes(limit, budget->limit);
     TRY(count_needs(&least, session, parameters, train, eval, settings, smallest, &capacity, err));
     text_bytes(then, least.sum);
-    fail_with(err, DOES_NOT_FIT, "the run needs %s of memory, and %s %s%s", "", need, settings->memory_limit > 0 ? "training.memory_limit allows" : "there are",
-              limit, settings->memory_limit > 0 ? "" : " free");
+    fail_with(err, DOES_NOT_FIT, "the run needs %s of memory%s%s (weights %s, what is trained %s, activations %s), and %s %s%s", "", need,
+              session->device->row->host ? "" : " on ", session->device->row->host ? "" : session->device->name, weights, trained, activations,
+              settings->memory_limit > 0 ? "training.memory_limit allows" : "there are", limit, settings->memory_limit > 0 ? "" : " free");
     if (least.sum <= budget->limit)
         return cure_with(err, "training.recompute: always with training.micro_batch_tokens: %lld takes %s", (long long)smallest.tokens, then);
     return cure_with(err, "even the smallest micro-batch (%lld tokens, recomputed) takes %s, %s of it weights: a smaller data.max_length or model",

@@ -1,4 +1,4 @@
-/* What a training run takes of the machine's memory, counted from its plan before a weight is read, and the choices that make it fit.
+/* What a training run takes of the memory of the machine, or of its GPU, counted from its plan before a weight is read, and the choices that make it fit.
  *
  * The plan is the truth: the arena of a program is one allocation, so the sum is known to the byte but for what libraries keep, and that is measured: all
  * they need for the program is made before the memory is looked at, and nothing after.
@@ -9,7 +9,7 @@
 #include "trainer/memory.h"
 #include "trainer/step.h"
 
-/* Bytes. */
+/* Bytes. On a GPU, of its memory: then what lies on the host is 0, and all weights are converted. */
 struct needs {
     size_t program;              /* resident before weights are read: code, libraries and their threads, data set, tokenizer */
     size_t mapped, converted;    /* weights: what will be read of the mapping, and what is copied */

@@ -42,7 +42,9 @@ size_t memory_peak(void)
     return read_number("/proc/self/status", "VmHWM: %" SCNu64) * 1024;
 }
 
-struct memory memory_now(void)
+struct memory memory_of(struct device *device)
 {
+    if (device->row->available)
+        return (struct memory){ .available = device->row->available(device) };
     return (struct memory){ .resident = memory_resident(), .available = memory_available() };
 }

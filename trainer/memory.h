@@ -2,7 +2,7 @@
 #ifndef GRAFT_TRAINER_MEMORY_H
 #define GRAFT_TRAINER_MEMORY_H
 
-#include <stddef.h>
+#include "autograd/device.h"
 
 /* What a budget is made of, in bytes. */
 struct memory {
@@ -10,7 +10,8 @@ struct memory {
     size_t available; /* that it could have beside them */
 };
 
-struct memory memory_now(void);
+/* Where the device's bytes lie: of the host, or of a GPU, where this process has nothing before it allocates. */
+struct memory memory_of(struct device *device);
 /* Bytes that could be used without swapping: the kernel's estimate, bounded by this process's control group. */
 size_t memory_available(void);
 /* Bytes that this process has resident now. */

@@ -123,6 +123,12 @@ static size_t footprint(size_t bytes)
     return (bytes + 511) / 512 * 512;
 }
 
+static size_t available(struct device *)
+{
+    size_t left = 0, all = 0;
+    return cudaMemGetInfo(&left, &all) == cudaSuccess ? left : 0;
+}
+
 static void *allocate(struct device *device, size_t bytes)
 {
     void *memory = NULL;
@@ -275,6 +281,7 @@ const struct device_row device_cuda = {
     .allocate = allocate,
     .release = release,
     .footprint = footprint,
+    .available = available,
     .upload = upload,
     .download = download,
     .download_later = download_later,

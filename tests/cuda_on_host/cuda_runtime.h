@@ -181,16 +181,38 @@ static inline cudaError_t cudaDeviceGetPCIBusId(char *place, int size, int index
     snprintf(place, (size_t)size, "host:%02d", index);
     return cudaSuccess;
 }
+/* How much memory the device has, for those who allocate on it; the size of an allocation stands in front of it. */
+enum : size_t { HOST_GPU_BYTES = (size_t)1 << 40, HOST_GPU_HEAD = 64 };
+extern size_t host_gpu_used;
+
 static inline cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
     host_finish();
-    *memory = bytes < (size_t)1 << 40 ? aligned_alloc(64, (bytes + 63) / 64 * 64) : NULL;
-    return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+    *memory = NULL;
+    char *all = bytes < HOST_GPU_BYTES - host_gpu_used ? static_cast<char *>(aligned_alloc(64, HOST_GPU_HEAD + (bytes + 63) / 64 * 64)) : NULL;
+    if (!all)
+        return cudaErrorMemoryAllocation;
+    memcpy(all, &bytes, sizeof bytes);
+    host_gpu_used += bytes;
+    *memory = all + HOST_GPU_HEAD;
+    return cudaSuccess;
 }
 static inline cudaError_t cudaFree(void *memory)
 {
+    size_t bytes;
     host_finish();
-    free(memory);
+    if (!memory)
+        return cudaSuccess;
+    char *all = static_cast<char *>(memory) - HOST_GPU_HEAD;
+    memcpy(&bytes, all, sizeof bytes);
+    host_gpu_used -= bytes;
+    free(all);
+    return cudaSuccess;
+}
+static inline cudaError_t cudaMemGetInfo(size_t *available, size_t *all)
+{
+    *all = HOST_GPU_BYTES;
+    *available = HOST_GPU_BYTES - host_gpu_used;
     return cudaSuccess;
 }
 static inline cudaError_t cudaMallocHost(void **memory, size_t bytes)

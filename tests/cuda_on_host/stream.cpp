@@ -16,6 +16,8 @@ static struct {
     work asked, captured;
 } host;
 
+size_t host_gpu_used;
+
 void host_ask(std::function<void()> one)
 {
     (host.capturing ? host.captured : host.asked).push_back(std::move(one));

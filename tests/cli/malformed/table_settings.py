@@ -235,5 +235,5 @@ ROWS = (
      "data.eval_fraction | 1 sequences cannot be split for evaluation | give data.eval its own file, or leave eval_fraction out"),
     ("a plan that no memory holds", PLAN, training("memory_limit: 0.0001"),
      
-     "the run needs … of memory, and training.memory_limit | allows … KiB | even the smallest micro-batch (47 tokens, recomputed) takes …"),
+     "the run needs … of memory (weights …, what is trained …, activations …), and training.memory_limit | allows … KiB | even the smallest micro-batch (47 tokens, recomputed) takes …"),
 )
