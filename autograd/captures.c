@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CAPTURES = 32, LEAST_STEPS = 8 };
+enum { MOST_CAPTURES = 16, LEAST_STEPS = 8 };
 
 enum stage { UNUSED, SEEN, CAPTURED, NOT_CAPTURED };
 
