@@ -3,6 +3,7 @@
  * What the model was trained with stands in attn_config: bounds of q, k and v (clip_qkv), the scale of scores, how steep ALiBi is. transformers ignores
  * alibi_bias_max; graft computes it, as the model's own code does.
  */
+#include "common/log.h"
 #include "common/text.h"
 #include "models/hf_config.h"
 
@@ -60,6 +61,8 @@ static enum status read_attention(struct model_config *config, const json_t *sec
         return config_refuse(section, where, "clip_qkv", "not between 0 and 1e6", "correct config.json", err);
     if (!(config->attention_scale >= 1e-6 && config->attention_scale <= 1e6))
         return config_refuse(section, where, "softmax_scale", "not between 1e-6 and 1e6", "correct config.json", err);
+    if (steepest != 8)
+        warn("%s: alibi_bias_max %lld is computed as the model's own code does; transformers computes 8 whatever it says", where, (long long)steepest);
     config->alibi_max = (double)steepest;
     return OK;
 }
