@@ -286,7 +286,7 @@ static size_t cuda_floats(const struct node *n)
     const struct tensor *prefix = n->in[PREFIX_K];
     if (!device_has_cuda() || n->in[Q]->dtype != BF16)
         return 0;
-    return split_floats(&n->params.heads, n->in[Q]->capacity, n->in[K]->capacity + (prefix ? prefix->capacity : 0), n->out[Y]->wants_grad);
+    return split_floats(&n->params.heads, n->in[Q]->capacity, n->in[K]->capacity, prefix ? prefix->capacity : 0, n->out[Y]->wants_grad);
 }
 
 /* One workspace per thread, then sums of prefix gradients per block of sequences. */

@@ -1,7 +1,11 @@
 /* attention backward of bf16 on tensor cores: see attention_bf16.cuh. One kernel makes rowsum(dy * y), one owns tiles of rows and makes dq, one owns tiles of
- * keys and makes dk and dv: in there scores stand with keys as rows, so that they are the left operand of both. A tile of prefix rows walks through all
- * sequences. */
+ * keys and makes dk and dv: in there scores stand with keys as rows, so that they are the left operand of both. All sequences see the prefix: its gradients are
+ * made in parts of them (attention_split.h). */
 #include "autograd/ops/attention_bf16.cuh"
+
+extern "C" {
+#include "autograd/ops/attention_split.h"
+}
 
 /* Lanes that share a line. */
 constexpr int SHARERS = 8;
@@ -135,14 +139,24 @@ static __device__ inline void add_sequence(float *shared, const struct attention
     __syncthreads();
 }
 
+/* The sequences of this block's part of them. */
+static __device__ inline void take_sequences(struct key_tile *t)
+{
+    const int64_t parts = gridDim.z, each = (t->end_sequence - t->sequence + parts - 1) / parts;
+    t->sequence += blockIdx.z * each;
+    t->end_sequence = t->sequence + each < t->end_sequence ? t->sequence + each : t->end_sequence;
+}
+
+/* Parts of sequences stand behind each other. */
 template <int WIDTH>
 static __device__ inline void write_keys(struct view to, const struct attention &a, const struct key_tile &t, int line, int first,
                                          const struct sums (&from)[WIDTH], bool add)
 {
+    const int64_t before = blockIdx.z * a.prefix * a.kv_heads * a.size;
     for (int h = 0; to.data && h < 2; h++) {
         const int64_t key = t.from + line + sum_row(2 * h);
         if (key < t.end)
-            write_line(to, key_start(a, t, key), first, a.size, from, h, 1, add);
+            write_line(to, before + key_start(a, t, key), first, a.size, from, h, 1, add);
     }
 }
 
@@ -155,6 +169,7 @@ __global__ void __launch_bounds__(BLOCK)
     struct key_tile t;
     if (!key_tile_of(a, KEYS<WIDE>, prefix_tiles, &t))
         return;
+    take_sequences(&t);
     const int warp = threadIdx.x / WARP, line = warp % GROUPS * SIDE, first = warp / GROUPS * FRAGMENTS<WIDE> * SIDE;
     struct sums dk[FRAGMENTS<WIDE>] = {}, dv[FRAGMENTS<WIDE>] = {
     };
@@ -172,6 +187,44 @@ template <int WIDE> static size_t row_bytes(const struct attention *a)
     return bytes_of_lines(a, 2 * LINES + 4 * ACROSS<WIDE>);
 }
 
+/* The gradient of the prefix, of all parts in order. */
+struct joined_sums {
+    struct view parts, to;
+    int64_t part_count, part_floats;
+    bool add;
+    __device__ void operator()(int64_t, int64_t at, int count) const
+    {
+        float sum[SPAN] = {}, some[SPAN];
+        for (int64_t i = 0; i < part_count; i++) {
+            read(some, parts, i * part_floats + at, count);
+            for (int j = 0; j < SPAN; j++)
+                sum[j] += some[j];
+        }
+        write_gradient(to, at, count, sum, add);
+    }
+};
+
+static enum status prefix_gradients(struct device *device, const struct node *n, const struct attention &a, const struct outer &o, const float *delta,
+                                    const struct key_gradients &wanted, int height)
+{
+    const unsigned tiles = prefix_tiles_of(&a, &wanted, height);
+    const int64_t parts = prefix_parts(a.sequences), each = a.prefix * a.kv_heads * a.size;
+    float *const room = (float *)n->scratch + delta_floats(a.q_rows, a.heads);
+    const struct view dk = { wanted.prefix_dk.data ? room : NULL, F32 }, dv = { wanted.prefix_dv.data ? room + parts * each : NULL, F32 }, none = { NULL, F32 };
+    const struct key_gradients g = { none, none, dk, dv, false, false, false, false };
+    if (tiles == 0)
+        return launched(device, n);
+    LAUNCH_BY_WIDTH(device, dim3(tiles, (unsigned)a.kv_heads, (unsigned)parts), a, key_bytes, backward_keys_bf16, a, o, delta, g, tiles);
+    if (dk.data) {
+        const struct joined_sums f = { dk, wanted.prefix_dk, parts, each, wanted.add_prefix_k };
+        TRY(for_elements(device, n, n->in[PREFIX_K]->grad, f));
+    }
+    if (!dv.data)
+        return launched(device, n);
+    const struct joined_sums f = { dv, wanted.prefix_dv, parts, each, wanted.add_prefix_v };
+    return for_elements(device, n, n->in[PREFIX_V]->grad, f);
+}
+
 enum status attention_backward_bf16(struct device *device, const struct node *n, const struct attention *on, const struct outer *outer,
                                     const struct key_gradients *gradients)
 {
@@ -186,8 +239,8 @@ enum status attention_backward_bf16(struct device *device, const struct node *n,
     if (row_tiles > 0)
         LAUNCH_BY_WIDTH(device, dim3(row_tiles, heads), a, row_bytes, backward_rows_bf16, a, o, delta, gradient_of(n, Q), adds(n, Q));
     const int height = a.size <= 128 ? KEYS<128> : KEYS<256>;
-    const unsigned prefix_tiles = prefix_tiles_of(&a, &g, height), key_tiles = prefix_tiles + own_tiles_of(&a, &g, height);
+    const unsigned key_tiles = own_tiles_of(&a, &g, height);
     if (key_tiles > 0)
-        LAUNCH_BY_WIDTH(device, dim3(key_tiles, heads), a, key_bytes, backward_keys_bf16, a, o, delta, g, prefix_tiles);
-    return launched(device, n);
+        LAUNCH_BY_WIDTH(device, dim3(key_tiles, heads), a, key_bytes, backward_keys_bf16, a, o, delta, g, 0);
+    return prefix_gradients(device, n, a, o, delta, g, height);
 }
