@@ -4,7 +4,7 @@
     teeth.py SOURCE BUILD
 
 Each row below changes one line of the product. The changed file alone is compiled, with the flags of the build, and linked in front of the libraries of the test named beside it; that test
-must then fail. Faults in .cu files are planted in the ops' tests on the host (tests/cuda_on_host). A row whose text is no longer in its file is an error too: the list has to follow the code. Needs a build made by Ninja.
+must then fail. A script (cli/...) gets a graft linked so, and ends at the first claim that fails. Faults in .cu files are planted in the ops' tests on the host (tests/cuda_on_host). A row whose text is no longer in its file is an error too: the list has to follow the code. Needs a build made by Ninja.
 """
 import json
 import os
@@ -57,6 +57,19 @@ FAULTS = [
     ("autograd/place.c", "if (other->last < item->first || other->first > item->last)", "if (other->last <= item->first || other->first > item->last)", "plan_plan"),
     ("models/decoder.c", "graph_segment(p->g, layer + 1)", "graph_segment(p->g, 1)", "plan_plan"),
     ("trainer/step.c", "TRY(forward_run(stepper->session, &stepper->forward, feed, err));", "struct feed own = *feed; own.weight = (float)(1.0 / (double)feed->batch->selected); TRY(forward_run(stepper->session, &stepper->forward, &own, err));", "train_step"),
+    ("trainer/step.c", "(float)(1 / (double)result->trained)", "(float)(1 / (double)result->trained / stepper->comm->ranks)", "cli/ranks_test"),
+    ("trainer/train.c", "{ .steps = p->step,", "{ .steps = p->step - 1,", "cli/resume_test"),
+    ("trainer/train.c", ".best_eval_loss = p->best_eval_loss,\n                                             .best_step", ".best_eval_loss = NAN,\n                                             .best_step", "cli/resume_test"),
+    ("trainer/train.c", "loop->since_best = p->since_best;", "loop->since_best = 0;", "cli/resume_test"),
+    ("trainer/checkpoint.c", "tensor_upload(p->device, p->first, checkpoint->first);", "", "cli/resume_test"),
+    ("trainer/checkpoint.c", "tensor_upload(p->device, p->second, checkpoint->second);", "", "cli/resume_test"),
+    ("trainer/saves.c", "memcpy(saves->best, from->best,", "memcpy(saves->best, from->value,", "cli/resume_test"),
+    ("trainer/saves.c", "oldest = kept->step[0];", "oldest = kept->step[kept->count - 1];", "cli/resume_test"),
+    ("trainer/saves.c", "return bytes ? file_cut(path, bytes, err) : file_remove(path, err);", "return bytes ? OK : file_remove(path, err);", "cli/resume_test"),
+    ("common/hdf5_file.c", "if (memcmp(seal, file->map.bytes, SEAL) != 0)", "if (false)", "cli/resume_test"),
+    ("trainer/resume.c", "if (status != BAD_FILE) {", "if (status != OK) {", "cli/resume_test"),
+    ("trainer/changes.c", "if (!fine && seen->refused++ == 0)", "if (!fine && seen->refused == 0)", "cli/resume_test"),
+    ("trainer/changes.c", "run->identity && i < IDENTITY_PARTS", "run->identity && i < 0", "cli/resume_test"),
     ("trainer/gradient_sum.c", "first & size && sum->block", "sum->block", "train_ranks"),
     ("adapters/lora.c", "sqrt(rank) : rank", "rank : rank", "adapters_lora"),
     ("adapters/lora_walk.c", "onto, -m->scale)", "onto, m->scale)", "adapters_pissa"),
@@ -103,7 +116,7 @@ FAULTS = [
 
 def link_words(build, test):
     commands = subprocess.run(["ninja", "-C", build, "-t", "commands", test], capture_output=True, text=True, check=True).stdout
-    last = [line for line in commands.splitlines() if re.search(rf"-o tests/(\w+/)?{test} ", line)][-1]
+    last = [line for line in commands.splitlines() if re.search(rf"-o (tests/(\w+/)?)?{test} ", line)][-1]
     return shlex.split(re.sub(r"^(: )?&& ", "", last.strip()).removesuffix("&& :"))
 
 
@@ -120,7 +133,8 @@ def entry_of(compile_commands, file, link):
 
 def try_fault(source, build, compile_commands, fault, folder):
     path, text, becomes, test = fault
-    test = "test_" + test
+    script = os.path.join(source, "tests", test + ".sh") if test.startswith("cli/") else None
+    test = "graft" if script else "test_" + test
     original = open(os.path.join(source, path), encoding="utf-8").read()
     if original.count(text) != 1:
         return f"'{text}' stands {original.count(text)} times in {path}, expected once"
@@ -135,7 +149,7 @@ def try_fault(source, build, compile_commands, fault, folder):
     compiled = subprocess.run(words + ["-I", os.path.dirname(os.path.join(source, path)), "-Wno-error"], cwd=entry["directory"], capture_output=True, text=True)
     if compiled.returncode:
         return "does not compile: " + compiled.stderr[-500:]
-    program = os.path.join(folder, "test")
+    program = os.path.join(folder, test)
     link[link.index("-o") + 1] = program
     if object_of(entry) in link:
         link[link.index(object_of(entry))] = unit
@@ -159,6 +173,13 @@ def notices(command, folder, environment):
         ran.wait()
         late.cancel()
     return failed or ran.returncode != 0
+    try:
+        device = {"GRAFT_TEST_DEVICE": "cuda"} if "cuda_on_host" in test else {}
+        command = ["bash", script, program] if script else [program]
+        ran = subprocess.run(command, cwd=build, capture_output=True, timeout=120, env={**os.environ, **device, "FIRST_FAILURE": "ends"})
+    except subprocess.TimeoutExpired:
+        return None
+    return f"{fault[3]} {'did not notice' if ran.returncode == 0 else 'was skipped'}" if ran.returncode in (0, 77) else None
 
 
 def main():
@@ -166,6 +187,7 @@ def main():
     compile_commands = json.load(open(os.path.join(build, "compile_commands.json"), encoding="utf-8"))
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
+        os.symlink(os.path.join(build, "graft_mpi.so"), os.path.join(folder, "graft_mpi.so"))  # beside a graft, if it is there
         for fault in FAULTS:
             complaint = try_fault(source, build, compile_commands, fault, folder)
             missed += complaint is not None

@@ -15,6 +15,7 @@ claim() {
         echo "FAIL  $name"
         sed 's/^/      /' "$work/claim.log" | tail -n 20
         failures=$((failures + 1))
+        [ -z "${FIRST_FAILURE-}" ] || exit 1 # as a planted fault wants it
     fi
 }
 

@@ -54,6 +54,24 @@ changed() {
         grep -q "warning: training.seed was 1 and is 3" "$work/err" && [ "$before" = "$(cat changed/metrics.jsonl)" ] && [ -e "$(checkpoint changed 6)" ]
 }
 claim "a changed setting is listed and refused, and nothing is touched" changed
+other_data() { # the same path, and other words behind it
+    killed stale && cp train.jsonl kept.jsonl && sed -i '1s/ the / a /' train.jsonl && ! cmp -s train.jsonl kept.jsonl &&
+        expect 2 "is of another run: data was" train training.output_dir=stale
+    local got=$?
+    mv kept.jsonl train.jsonl
+    return "$got"
+}
+claim "so are data that are not the same any more" other_data
+rising() { # the best evaluation comes early; killed behind one that was worse, the run still stops where it stopped, with the adapter that was the best
+    local settings="training.learning_rate=2.0e-1 training.max_steps=40 training.eval_steps=1 training.save_steps=1 training.early_stopping_patience=3 training.load_best_model_at_end=true --quiet"
+    train training.output_dir=early $settings || return 1
+    local steps=$(ls early/checkpoints | wc -l)
+    grep -q '"outcome": "stopped early"' early/manifest.json && [ "$steps" -gt 3 ] || return 1
+    cp -r early cut_early && rm "$(checkpoint cut_early "$steps")" "$(checkpoint cut_early $((steps - 1)))" cut_early/manifest.json cut_early/adapter_{config.json,model.safetensors}
+    train training.output_dir=cut_early $settings && cmp early/adapter_model.safetensors cut_early/adapter_model.safetensors &&
+        cmp early/best/adapter_model.safetensors cut_early/best/adapter_model.safetensors && [ "$(ls cut_early/checkpoints | wc -l)" = "$steps" ]
+}
+claim "the best so far, and how long ago it was, outlive a kill" rising
 signalled() {
     local settings="training.output_dir=signalled training.max_steps=100000 training.save_steps=0 training.eval_steps=0 --quiet"
     "$graft" train run.yaml $settings &
