@@ -188,7 +188,7 @@ class Whole:
     def draw(self, chance, kills):
         """Which counted call to stop at: of the next phase in turn; behind a kill less is left to do, and it may be any."""
         if kills:
-            return chance.randint(1, len(self.phases) // (1 + kills))
+            return chance.randint(1, len(self.phases) // (3 * kills))
         self.turn.append(self.turn.pop(0))
         return chance.choice([number for number, phase in enumerate(self.phases, 1) if phase == self.turn[-1]])
 
