@@ -57,15 +57,16 @@ static void without_ids_the_whole_table_counts(void **state)
     tiny_run_close(&t);
 }
 
-/* Windows that hold a byte of a row of these ids, byte by byte. */
-static size_t windows_by_hand(const struct tensor *table, const bool *used)
+/* Windows of the file that hold a byte of a row of these ids, byte by byte. */
+static size_t windows_by_hand(const struct model *model, const bool *used)
 {
-    const uint8_t *bytes = table->data;
-    size_t row = (size_t)table->cols * dtype_bytes(table->dtype), windows = 0;
-    uintptr_t last = 0;
+    const struct tensor *table = model->embed;
+    const size_t row = (size_t)table->cols * dtype_bytes(table->dtype);
+    const size_t start = (size_t)((const uint8_t *)table->data - model->files.file[0].map.bytes);
+    size_t last = SIZE_MAX, windows = 0;
     for (size_t i = 0; i < tensor_bytes(table); i++)
-        if (used[i / row] && (uintptr_t)(bytes + i) / WINDOW != last) {
-            last = (uintptr_t)(bytes + i) / WINDOW;
+        if (used[i / row] && (start + i) / WINDOW != last) {
+            last = (start + i) / WINDOW;
             windows++;
         }
     return windows;
@@ -82,7 +83,7 @@ static void looked_up_rows_count_by_windows(void **state)
         bool used[VOCAB] = { false };
         for (int j = 0; j < 4; j++)
             used[ids[i][j]] = true;
-        const size_t windows = windows_by_hand(t.run.model.embed, used);
+        const size_t windows = windows_by_hand(&t.run.model, used);
         assert_true(windows >= 1 && windows * WINDOW < tensor_bytes(t.run.model.embed));
         assert_int_equal(model_touched_bytes(&t.run.model, program, used), read_whole(&t.run.model) + windows * WINDOW);
     }
