@@ -125,6 +125,20 @@ whole() {
     [ -z "$(find "$work/$1" -name '*.partial')" ] && [ ! -e "$work/$1/adapter_model.safetensors" ]
 }
 
+# begin NAME command...: at the same time as others, in a folder of its own, for most of it is waiting; `ended NAME` is how it went.
+declare -A begun
+begin() {
+    mkdir "$work/$1"
+    (work=$work/$1 && shift && "$@") >"$work/$1.log" 2>&1 &
+    begun[$1]=$!
+}
+ended() {
+    local got=0
+    wait "${begun[$1]}" || got=$?
+    cat "$work/$1.log"
+    return "$got"
+}
+
 lost() { # lost SIGNAL RANK WORDS: named with step and work, exit status 1
     under "$1" "$2" "lost-$1-$2" || return 1
     [ "$got" = 1 ] && [ "$(grep -c "graft: error: rank $2 .*$3 in step [0-9]*: [a-z]" "$work/err")" = 1 ] && [ "$(grep -c "graft: error" "$work/err")" = 1 ] &&
@@ -180,9 +194,14 @@ claim "without a rank" once "graft: error: $root"
 claim "a run that is there is not overwritten" expect 2 "already holds a run" ranks 2 lora
 claim "a launcher whose MPI is another is noticed" expect 2 "the launcher started 2 ranks" env OMPI_COMM_WORLD_SIZE=2 "$graft" train "$work/alike.yaml"
 claim "tasks of srun without PMI are refused" expect 2 "2 tasks that do not know of each other" env SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 "$graft" train "$work/alike.yaml"
-claim "a stopped rank is named and all end" lost STOP 1 "did not answer for 3 s"
-claim "so is rank 0" lost STOP 0 "did not answer for 3 s"
-claim "a killed rank is named and all end" lost KILL 2 "has ended"
-claim "time is up: saved, and 130" time_is_up
-claim "a preempted job of Slurm saves and is queued again" preempted
+begin stopped-1 lost STOP 1 "did not answer for 3 s"
+begin stopped-0 lost STOP 0 "did not answer for 3 s"
+claim "a stopped rank is named and all end" ended stopped-1
+claim "so is rank 0" ended stopped-0
+begin killed lost KILL 2 "has ended"
+begin time-is-up time_is_up
+begin preempted preempted
+claim "a killed rank is named and all end" ended killed
+claim "time is up: saved, and 130" ended time-is-up
+claim "a preempted job of Slurm saves and is queued again" ended preempted
 done_claims
