@@ -82,6 +82,19 @@ as_one() { # as_one NAME ADAPTER RANKS:THREADS...
 # once PATTERN: stderr of the last `expect` has it in one line only
 once() { [ "$(grep -cF -- "$1" "$work/err")" = 1 ]; }
 
+said_once() { # said_once PATTERN command...
+    local pattern=$1
+    shift
+    "$@" && once "$pattern"
+}
+
+ranks_of_lora() { # ranks_of_lora COUNT [key=value ...]
+    local count=$1
+    shift
+    config lora "$lora"
+    ranks "$count" lora "$@"
+}
+
 # rank_1_with OVERRIDE: two ranks, the second with a setting of its own
 rank_1_with() {
     config differs "$lora"
@@ -177,6 +190,9 @@ preempted() { # the job script, with an srun that starts one process: saved, sai
 every=(1:1 1:2 2:1 2:2 3:1 3:2 4:1 4:2)
 some=(2:1 4:2)
 ! grep -q __asan_init "$graft" || { every=(2:2 3:1); some=(2:1); } # sanitized, each run takes seconds
+begin one-fails said_once "graft: error" expect 2 "graft: error: rank 1 (" rank_1_with data.max_length=9
+begin differs said_once "graft: error" expect 2 ") differs from rank 0 in the configuration: " rank_1_with training.seed=8
+begin all-fail said_once "graft: error: $root" expect 2 "max_length is 9" ranks_of_lora 3 data.max_length=9
 claim "LoRA with dropout: the bytes and metrics of one rank" as_one lora "$lora" "${every[@]}"
 claim "prefix tuning: the same" as_one prefix "$prefix" "${some[@]}"
 claim "prompt tuning: the same" as_one prompt "$prompt" "${some[@]}"
@@ -184,16 +200,14 @@ claim "p-tuning with an MLP: the same" as_one mlp "$mlp" "${some[@]}"
 claim "p-tuning with an LSTM: the same" as_one lstm "$lstm" "${some[@]}"
 claim "and with other micro-batches" ranks 3 lora training.micro_batch_tokens=260 "training.output_dir=$work/lora-260"
 claim "they change rounding only" near lora lora-260
-claim "a failure of one rank is one message that names it" expect 2 "graft: error: rank 1 (" rank_1_with data.max_length=9
-claim "said once" once "graft: error"
-claim "a rank with another configuration is named" expect 2 ") differs from rank 0 in the configuration: " rank_1_with training.seed=8
-claim "said once" once "graft: error"
+claim "a failure of one rank is one message that names it" ended one-fails
+claim "a rank with another configuration is named, once" ended differs
+claim "a failure of all ranks is said once, without a rank" ended all-fail
+begin there expect 2 "already holds a run" ranks_of_lora 2 "training.output_dir=$work/lora"
 config alike "$lora"
-claim "a failure of all ranks is said once" expect 2 "max_length is 9" ranks 3 alike data.max_length=9
-claim "without a rank" once "graft: error: $root"
-claim "a run that is there is not overwritten" expect 2 "already holds a run" ranks 2 lora
 claim "a launcher whose MPI is another is noticed" expect 2 "the launcher started 2 ranks" env OMPI_COMM_WORLD_SIZE=2 "$graft" train "$work/alike.yaml"
 claim "tasks of srun without PMI are refused" expect 2 "2 tasks that do not know of each other" env SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 "$graft" train "$work/alike.yaml"
+claim "a run that is there is not overwritten" ended there
 begin stopped-1 lost STOP 1 "did not answer for 3 s"
 begin stopped-0 lost STOP 0 "did not answer for 3 s"
 claim "a stopped rank is named and all end" ended stopped-1
