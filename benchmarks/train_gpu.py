@@ -26,6 +26,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLE = os.path.join(HERE, "..", "examples", "base")
+LARGEST_MODEL = 20e9  # bytes, with some to spare
 BLOCK = (32 << 20) + 37  # values; no row of a model repeats in a whole number of them
 SHAPES = {  # hidden, layers, heads, kv_heads, intermediate, vocab, tied
     "llama_1b": (2048, 16, 32, 8, 8192, 128256, True),
@@ -258,11 +259,19 @@ def has_peft(python):
     return bool(python) and subprocess.run([python, "-c", "import torch, transformers, peft"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
+def folder_for_models():
+    """In memory where there is plenty of it, for a disk may take minutes for what a GPU computes in seconds; else the system's temporary folder."""
+    with open("/proc/meminfo") as file:
+        available = next((int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:")), 0)
+    in_memory = os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK) and available > 50e9 and shutil.disk_usage("/dev/shm").free > LARGEST_MODEL
+    return "/dev/shm" if in_memory else tempfile.gettempdir()
+
+
 def measure(graft, python, device, case, limit, scratch=None, found=None):
     """Everything of one case, the model's writing included; found: ceilings() where they are known. Errors: RuntimeError, OSError, TimeoutExpired."""
     began = time.monotonic()
     flops, bandwidth, _ = found or ceilings(graft, device)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with tempfile.TemporaryDirectory(dir=scratch or folder_for_models()) as folder:
         weights = write_model(os.path.join(folder, "model"), CASES[case][0])
         figures = {"weight_bytes": weights, "seconds_to_write_it": time.monotonic() - began}
         left = max(1, limit - figures["seconds_to_write_it"])
@@ -289,7 +298,7 @@ def main():
     parser.add_argument("--case", nargs="+", default=[name for name in CASES if not name.startswith("tiny")], choices=CASES)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--python", help="with torch, transformers and peft")
-    parser.add_argument("--scratch", help="folder for the models, which may take 20 GB (default: the system's)")
+    parser.add_argument("--scratch", help="folder for the models, which may take 20 GB (default: in memory if there are 50 GB of it, else the system's)")
     options = parser.parse_args()
     graft = os.path.abspath(options.graft)
     if options.python and not has_peft(options.python):

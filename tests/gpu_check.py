@@ -13,8 +13,8 @@ import argparse
 import concurrent.futures
 import json
 import os
-import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +27,7 @@ sys.path.insert(0, os.path.join(ROOT, "benchmarks"))
 import train_gpu  # noqa: E402
 
 ONLY_ON_CPU = ("device", "gemm", "math", "parameters")  # tests of the room ops without kernels of a GPU
+MOST_TOLD = 24000  # characters of what a failed command said: the table of the recorded references is that long
 REHEARSED_OPS, REHEARSED_RECORDS = ("rmsnorm", "linear"), ("llama_gqa_tied", "gpt2_plain.prefix")
 TRAJECTORY = """\
 model: {{path: {root}/examples/base, dtype: {dtype}}}
@@ -66,14 +67,18 @@ class Check:
         return left
 
     def run(self, *command, **environment):
-        """stdout of a command that must end well."""
+        """stdout of a command that must end well. What it started ends with it: some programs only watch others."""
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                                 env={**os.environ, **environment}, cwd=ROOT, start_new_session=True)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=self.left(), env={**os.environ, **environment}, cwd=ROOT)
-        except subprocess.TimeoutExpired:
+            said, complained = child.communicate(timeout=self.left())
+        except (subprocess.TimeoutExpired, OutOfTime):
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
             raise OutOfTime() from None
-        if done.returncode != 0:
-            raise Failed(f"{' '.join(os.path.basename(word) for word in command[:4])}: exit {done.returncode}\n{(done.stdout + done.stderr)[-1500:]}")
-        return done.stdout
+        if child.returncode != 0:
+            raise Failed(f"{' '.join(os.path.basename(word) for word in command[:4])}: exit {child.returncode}\n{(said + complained)[-MOST_TOLD:]}")
+        return said
 
     def op_tests(self):
         """{name: command} of the ops' tests that concern this device."""
@@ -111,7 +116,7 @@ def summary_of_ops(result):
     passed, failed, cut = result
     figures = {"passed": len(passed), "failed": sorted(failed), "no_time_for": sorted(cut)}
     if failed:
-        raise Failed(f"{len(failed)} of {len(passed) + len(failed)} tests failed\n" + "\n".join(f"{name}: {why}" for name, why in sorted(failed.items()))[-6000:])
+        raise Failed(f"{len(failed)} of {len(passed) + len(failed)} tests failed\n" + "\n".join(f"{name}: {why}" for name, why in sorted(failed.items()))[-MOST_TOLD:])
     if cut:
         raise OutOfTime(f"{len(passed)} passed, no time for {', '.join(sorted(cut))}")
     return f"{len(passed)} tests", figures
@@ -139,7 +144,12 @@ def parity(check, dtype):
     """Logits, log-probabilities, five steps and what they leave, of every record."""
     command = [sys.executable, "-B", os.path.join(HERE, "reference", "compare.py"), check.graft, "--device", check.device, "--dtype", dtype, "--jobs", str(check.jobs)]
     said = check.run(*command, *(("--only", *REHEARSED_RECORDS) if check.rehearsal else ()))
-    return said.splitlines()[-1], {"table": said.splitlines()}
+    lines = said.splitlines()
+    worst = {}
+    for kind, at in zip(lines[0].split()[2:], range(34, 400, 18)):
+        errors = [float(line[at:at + 17]) for line in lines[1:-2] if line[at:at + 17].strip()]
+        worst[kind] = max(errors, default=None)
+    return f"{lines[-1]}; worst: {', '.join(f'{kind} {error:.1e}' for kind, error in worst.items() if error is not None)}", {"worst": worst, "table": lines}
 
 
 def train(check, name, dtype, device, *settings):
@@ -188,10 +198,10 @@ def trajectory(check, dtype):
 def benchmark(check, case):
     if check.rehearsal:
         case = "tiny_decode" if train_gpu.CASES[case][1] == "decode" else "tiny"
-    elif shutil.disk_usage(check.scratch).free < 20e9:
-        return None, "a model needs 20 GB in the temporary folder"
+    elif shutil.disk_usage(train_gpu.folder_for_models()).free < train_gpu.LARGEST_MODEL:
+        return None, f"a model may need {train_gpu.LARGEST_MODEL / 1e9:.0f} GB in {train_gpu.folder_for_models()}"
     try:
-        figures = train_gpu.measure(check.graft, check.python, check.device, case, check.left(), check.scratch, check.ceilings)
+        figures = train_gpu.measure(check.graft, check.python, check.device, case, check.left(), found=check.ceilings)
     except subprocess.TimeoutExpired:
         raise OutOfTime() from None
     except RuntimeError as failure:
