@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-enum { MAX_SEQUENCES = 16, MAX_RECORDS = 64, LEAST_RECORDS = 8 };
+enum { MAX_SEQUENCES = 16, MAX_RECORDS = 512, LEAST_RECORDS = 8 };
 static const double tolerance = 2e-5;
 static const double bfloat16_noise = 0.0313; /* the most that transformers' own bfloat16 has on any sequence of these records */
 
