@@ -101,14 +101,15 @@ static enum status check_lengths(const struct run *run, const struct dataset *da
     return OK;
 }
 
-/* Ranks of a host share what it has free, and sums that travel need some vectors more. */
+/* Ranks of a host share what it has free, but a GPU is a rank's own; and sums that travel need some vectors more. */
 static struct memory memory_here(const struct run *run)
 {
     struct memory memory = memory_of(run->device);
     const int64_t batch = run->config.training.batch_size;
     const int more = gradient_sum_spare(batch, run->comm->ranks) - gradient_sum_spare(batch, 1);
     const size_t bytes = (size_t)more * (size_t)run->adapter->parameters->count * sizeof(float);
-    memory.available /= (size_t)run->comm->here;
+    if (run->device->row->host)
+        memory.available /= (size_t)run->comm->here;
     memory.available -= bytes < memory.available ? bytes : memory.available;
     return memory;
 }

@@ -170,26 +170,20 @@ static inline cudaError_t cudaRuntimeGetVersion(int *version)
     *version = 13000;
     return cudaSuccess;
 }
-static inline cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
-{
-    *total = (size_t)3 << 30;
-    *unused = (size_t)2 << 30;
-    return cudaSuccess;
-}
 static inline cudaError_t cudaDeviceGetPCIBusId(char *place, int size, int index)
 {
     snprintf(place, (size_t)size, "host:%02d", index);
     return cudaSuccess;
 }
-/* How much memory the device has, for those who allocate on it; the size of an allocation stands in front of it. */
-enum : size_t { HOST_GPU_BYTES = (size_t)1 << 40, HOST_GPU_HEAD = 64 };
+/* A device of 3 GiB, of which somebody else has 1; the size of an allocation stands in front of it. */
+enum : size_t { HOST_GPU_BYTES = (size_t)3 << 30, HOST_GPU_FREE = (size_t)2 << 30, HOST_GPU_HEAD = 64 };
 extern size_t host_gpu_used;
 
 static inline cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
     host_finish();
     *memory = NULL;
-    char *all = bytes < HOST_GPU_BYTES - host_gpu_used ? static_cast<char *>(aligned_alloc(64, HOST_GPU_HEAD + (bytes + 63) / 64 * 64)) : NULL;
+    char *all = bytes <= HOST_GPU_FREE - host_gpu_used ? static_cast<char *>(aligned_alloc(64, HOST_GPU_HEAD + (bytes + 63) / 64 * 64)) : NULL;
     if (!all)
         return cudaErrorMemoryAllocation;
     memcpy(all, &bytes, sizeof bytes);
@@ -212,16 +206,19 @@ static inline cudaError_t cudaFree(void *memory)
 static inline cudaError_t cudaMemGetInfo(size_t *available, size_t *all)
 {
     *all = HOST_GPU_BYTES;
-    *available = HOST_GPU_BYTES - host_gpu_used;
+    *available = HOST_GPU_FREE - host_gpu_used;
     return cudaSuccess;
 }
 static inline cudaError_t cudaMallocHost(void **memory, size_t bytes)
 {
-    return cudaMalloc(memory, bytes);
+    *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 static inline cudaError_t cudaFreeHost(void *memory)
 {
-    return cudaFree(memory);
+    host_finish();
+    free(memory);
+    return cudaSuccess;
 }
 static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t)
 {
