@@ -247,7 +247,7 @@ def run_part(check, name, is_check, seconds, part):
 
 def write_results(folder, results):
     """Both files, each whole or as it was before."""
-    lines = [f"# Check on a GPU: {results['outcome']}", "", f"{results['graft']}; device {results['device']}; {results['date']}", "",
+    lines = [f"# Check on a GPU: {results['outcome']}", "", f"{results['graft']}; device {results['device']}; {results['date']}", "", *results.get("why", ()),
              "| part | result | seconds | |", "|---|---|---|---|"]
     for row in results["parts"]:
         first = (row["summary"] or "").splitlines()[:1]
@@ -262,8 +262,8 @@ def write_results(folder, results):
         os.replace(beside, os.path.join(folder, name))
 
 
-def not_run(names, why):
-    return [{"name": name, "check": is_check, "result": "not run", "seconds": None, "summary": why, "figures": None} for name, is_check, _, _ in PARTS if name in names]
+def not_run(names):
+    return [{"name": name, "check": is_check, "result": "not run", "seconds": None, "summary": None, "figures": None} for name, is_check, _, _ in PARTS if name in names]
 
 
 def main():
@@ -285,7 +285,7 @@ def main():
         results = {"outcome": "not run", "device": options.device, "date": time.strftime("%Y-%m-%d"), "graft": version, "parts": []}
         opened = subprocess.run([check.graft, "doctor", "--device", options.device], capture_output=True, text=True)
         if opened.returncode != 0:
-            results["parts"] = not_run(names, " ".join(opened.stderr.split()))
+            results |= {"why": [*opened.stderr.split("\n")], "parts": not_run(names)}
             write_results(options.folder, results)
             sys.exit(f"gpu_check: nothing was run: {opened.stderr.strip()}")
         check.ceilings = train_gpu.ceilings_told(opened.stdout, options.device)
