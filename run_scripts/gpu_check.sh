@@ -7,15 +7,16 @@
 # here, which takes minutes of its own. Results go to the folder OUT (default: benchmarks/results). Without a GPU nothing runs, and the exit status is 1;
 # --device cpu rehearses everything on the processors.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+out=$(realpath -m "${OUT:-$(dirname "$0")/../benchmarks/results}")
 build=
 case ${1-} in
 "" | -*) ;;
 *)
-    build=$1
+    build=$(realpath -m "$1")
     shift
     ;;
 esac
+cd "$(dirname "$0")/.."
 
 if [ -z "$build" ]; then
     build=build-gpu-check
@@ -23,4 +24,4 @@ if [ -z "$build" ]; then
         cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DGRAFT_CUDA=ON -DGRAFT_TESTS=ON >/dev/null
     ninja -C $build --quiet
 fi
-exec python3 -B tests/gpu_check.py "$build" "${OUT:-benchmarks/results}" "$@"
+exec python3 -B tests/gpu_check.py "$build" "$out" "$@"
