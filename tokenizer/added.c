@@ -130,7 +130,7 @@ static void cut_piece(const struct added *added, const struct trie *trie, const 
         passage_add_piece(out, (struct piece){ behind < begin ? behind : begin, begin, -1, { 0, 0 } });
         struct span from = begin < end ? passage_span(now, begin, end) : passage_span(now, begin - 1, begin);
         passage_add_piece(out, (struct piece){ begin, end, id, from });
-        behind = end > behind ? end : behind;
+        behind = end; /* as in the Python package, which finds tokens in space already stripped, and goes on behind the last one found */
     }
     passage_add_piece(out, (struct piece){ behind, piece.end, -1, { 0, 0 } });
 }
@@ -234,6 +234,9 @@ static enum status build_tries(struct added *added, struct arena *arena, const s
             *reading = (struct reading){ entry->bytes, entry->length, false };
             if (added->flags[i].normalized)
                 TRY(normalize_token(entry, arena, normalizer, reading, err));
+            if (reading->length == 0)
+                return fail_with(err, BAD_FILE, "%s: added token '%.100s' is nothing once normalized, so it would be found between all characters",
+                                 "set \"normalized\": false for it in added_tokens", normalizer->path, entry->bytes);
             trie_add(added->flags[i].normalized ? added->normalized : added->raw, reading->bytes, reading->length, entry->id);
             const struct added_flags *same = added_at(added, vocabulary_find(&added->vocabulary, reading->bytes, reading->length));
             reading->skipped = same && same->special;

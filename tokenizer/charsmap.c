@@ -165,7 +165,10 @@ void charsmap_run(const struct charsmap *charsmap, struct passages *passages)
         struct piece piece = passages->now->piece[i];
         uint32_t begin = passages->next->length;
         if (piece.id < 0) {
+            const uint32_t place = passage_span(passages->now, piece.begin, piece.begin + 1).begin;
             run_piece(charsmap, passages, piece);
+            if (passages->next->length > begin) /* what is removed in front belongs to what follows: a text that begins with it still begins here */
+                passages->next->from[begin].begin = place;
             piece = (struct piece){ begin, passages->next->length, -1, { 0, 0 } };
         }
         passage_add_piece(passages->next, piece);

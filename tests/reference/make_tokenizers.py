@@ -35,6 +35,7 @@ TEXTS = [
     "aaaa bbbb aaaab", "\n\n  \n x", "line one\nline two\r\n\r\nline three\n", "price: $3.50 + 20% = €4,20", "x\t\ty  \u3000z", "▁▁a▁b",
     "Ġx Ċ", "<0x41><0xE4>", "\u00e9\u00e9é", "ЖжЪъ Ёё", "\ufeffbom", "tail space ", "a  b   c    d", "1234567890", "Zz９９９a１", "###", "a##b", "x</w>y",
     "UPPER lower Title", "e\u0327\u0301", "\u1100\u1161\u11a8", "\U0001f600\U00020000", "``quoted'' \"text\"", "¿Qué? ¡No!", "no\u200djoin\u200cer",
+    "\u200bfront", "\ufeff\u200b front", "a<s>   b  <s>    </s> c",
 ]
 
 
@@ -200,6 +201,8 @@ def configurations():
     for kind in ("Nmt", "ByteLevel"):
         yield f"normalizer {kind}", base(normalizer={"type": kind}, pre_tokenizer=metaspace("first"), decoder=metaspace("first"), added_tokens=TOKENS)
     yield "charsmap", base(normalizer=PRECOMPILED, model={"unk_token": "<unk>"}, added_tokens=TOKENS)
+    yield "charsmap in front", base(normalizer=PRECOMPILED, pre_tokenizer=metaspace("first"), decoder=metaspace("first"), added_tokens=TOKENS[:2])
+    yield "stripped tokens", base(model={"unk_token": "<unk>"}, added_tokens=[added("<s>", rstrip=True), added("</s>", lstrip=True), added("  ", special=False)])
     yield "delimiter", base(pre_tokenizer={"type": "CharDelimiterSplit", "delimiter": "a"}, model={"unk_token": "<unk>"})
 
 

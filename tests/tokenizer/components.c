@@ -44,6 +44,8 @@ static const struct refused {
     { "{\"decoder\":{\"type\":\"Strip\",\"content\":\" \",\"start\":-1,\"stop\":0}," MODEL "}", "start" },
     { "{\"added_tokens\":[{\"id\":10}]," MODEL "}", "added_tokens[0]: 'content' is missing" },
     { "{\"added_tokens\":[{\"id\":10,\"content\":\"x\"},{\"id\":10,\"content\":\"x\",\"lstrip\":true}]," MODEL "}", "'x' is there twice" },
+    { "{\"normalizer\":{\"type\":\"Strip\",\"strip_left\":false,\"strip_right\":true},\"added_tokens\":[{\"id\":10,\"content\":\"\\n\"}]," MODEL "}",
+      "is nothing once normalized" },
 };
 
 static void unknown_and_malformed_parts_are_refused_by_name(void **state)
