@@ -21,7 +21,7 @@ PY
 }
 rehearsed() {
     check rehearsed "$build" --device cpu && told rehearsed 'set(parts.values()) == {"passed", "skipped"} and parts["sanitizer"] == "skipped" and len(parts) == 12 and r["outcome"] == "all checks passed"' &&
-        told rehearsed 'all(0 < part["figures"]["share_of_limit"] and part["figures"]["peak_bytes"] > 1e6 for part in r["parts"] if not part["check"])' &&
+        told rehearsed 'all(0 < part["figures"]["limit_tokens_per_second"] and part["figures"]["peak_bytes"] > 1e6 for part in r["parts"] if not part["check"])' &&
         grep -q '^| ops | passed |' "$work/rehearsed/gpu_check.md"
 }
 stand_in() { # stand_in NAME COMMAND WORDS...: a build whose graft adds words to a command
