@@ -7,7 +7,6 @@
 #include "trainer/measure.h"
 #include "trainer/memory.h"
 
-#include <dlfcn.h>
 #include <string.h>
 
 struct doctor_options {
@@ -27,6 +26,7 @@ static const struct gpu_library {
     { "NCCL", "libnccl.so.2", .tells = "ncclGetVersion" },
 };
 
+/* The library stays open until the process ends: what some of them take when they are loaded they do not give back when they are closed. */
 static void describe_library(struct text *text, struct arena *arena, const struct gpu_library *row, int major)
 {
     char why[256], path[1024];
@@ -42,8 +42,6 @@ static void describe_library(struct text *text, struct arena *arena, const struc
         text_print(text, "%-15s%d.%d.%d (%s)\n", row->name, version / 10000, version / 100 % 100, version % 100, path);
     else
         text_print(text, "%-15snot found: %s\n", row->name, library ? "it does not tell its version" : why);
-    if (library)
-        dlclose(library);
 }
 
 /* The driver's own version, as its module tells; "" where there is none to ask. */
