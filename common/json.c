@@ -16,14 +16,19 @@ static const char general_cure[] = "the text must be JSON: strings in double quo
 
 static const struct {
     enum json_error_code code;
+    const char *says; /* how jansson's text begins, where one code means several mistakes; NULL: any */
     const char *cure;
 } parse_cures[] = {
-    { json_error_duplicate_key, "keep one of the two members" },
-    { json_error_premature_end_of_input, "the text ends too early: the file may be cut off, or a bracket or quote is not closed" },
-    { json_error_numeric_overflow, "write a number that a double can hold" },
-    { json_error_stack_overflow, "nest less deeply" },
-    { json_error_invalid_utf8, "save the file as UTF-8" },
-    { json_error_null_character, "remove \\u0000 from the text" },
+    { json_error_invalid_syntax, "control character", "write it as an escape: \\t, \\n, \\u0001" },
+    { json_error_invalid_syntax, "invalid Unicode", "\\ud800 to \\udfff are halves of a character: write both, one behind the other, or the character itself" },
+    { json_error_end_of_input_expected, NULL,
+      "nothing may stand behind a value: JSON has no comments; commas separate the elements of an array, line breaks alone separate JSON lines" },
+    { json_error_duplicate_key, NULL, "keep one of the two members" },
+    { json_error_premature_end_of_input, NULL, "the text ends too early: the file may be cut off, or a bracket or quote is not closed" },
+    { json_error_numeric_overflow, NULL, "write a number that a double can hold" },
+    { json_error_stack_overflow, NULL, "nest less deeply" },
+    { json_error_invalid_utf8, NULL, "save the file as UTF-8" },
+    { json_error_null_character, NULL, "remove \\u0000 from the text" },
 };
 
 static bool is_digit(char c)
@@ -93,7 +98,8 @@ enum status json_parse_at(const char *bytes, size_t size, const char *where, int
         column = what.column > 0 ? what.column : 1;
     const char *cure = general_cure;
     for (size_t i = 0; i < COUNT(parse_cures); i++)
-        if (parse_cures[i].code == json_error_code(&what))
+        if (parse_cures[i].code == json_error_code(&what) &&
+            (!parse_cures[i].says || strncmp(what.text, parse_cures[i].says, strlen(parse_cures[i].says)) == 0))
             cure = parse_cures[i].cure;
     return fail_with(err, BAD_FILE, "%s:%" PRId64 ":%" PRId64 ": %s", cure, where, line + (what.line > 1 ? what.line - 1 : 0), column, what.text);
 }

@@ -22,7 +22,8 @@ enum status json_parse_at(const char *bytes, size_t size, const char *where, int
 enum status json_read(const char *path, json_t **value, struct error *err) MUST_USE;
 
 /* Lines of a JSONL file, or the elements of a file whose top level is an array; blank lines are skipped, a BOM is skipped, CRLF is fine. A file that gzip
- * packed is unpacked into memory (lines are those of its content). Parquet and Arrow are BAD_FILE with a line that converts them. */
+ * packed is unpacked into memory (lines are those of its content). Parquet, Arrow, CSV and what other programs packed are BAD_FILE with a line that
+ * converts them. */
 struct json_lines;
 enum status json_lines_open(struct json_lines **lines, struct arena *arena, const char *path, struct error *err) MUST_USE;
 /* Where the file is one object written over several lines: its members are the records from now on (true), and json_lines_key() is the key of the last one

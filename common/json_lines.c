@@ -45,9 +45,53 @@ static void skip_blanks(struct json_lines *lines)
             new_line(lines);
 }
 
-static bool begins_with(const struct map *map, const char *magic)
+#define PANDAS(read) "convert it: python3 -c 'import pandas, sys; pandas." read "(sys.argv[1]).to_json(sys.argv[2], orient=\"records\", lines=True)' "
+#define CSV(delimiter)                                                                                                                                         \
+    "convert it: python3 -c 'import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(open(sys.argv[1], newline=\"\", "                        \
+    "encoding=\"utf-8-sig\"), delimiter=\"" delimiter "\")]' "
+#define ITSELF "fetch the file itself"
+
+/* What people give for JSON, by how it begins, or by how its name ends where no JSON begins. */
+static const struct foreign {
+    const char *begins, *name_ends, *what, *cure;
+} foreign[] = {
+    { "PAR1", NULL, "a file of Parquet", PANDAS("read_parquet") "IN.parquet OUT.jsonl" },
+    { "ARROW1", NULL, "a file of Arrow", PANDAS("read_feather") "IN.arrow OUT.jsonl" },
+    { "\xff\xff\xff\xff", NULL, "a stream of Arrow",
+      "convert it: python3 -c 'import datasets, sys; datasets.Dataset.from_file(sys.argv[1]).to_json(sys.argv[2])' IN.arrow OUT.jsonl" },
+    { "\x28\xb5\x2f\xfd", NULL, "packed by zstd", "unpack it: zstd -d FILE (of packed files graft reads those of gzip)" },
+    { "\xfd\x37zXZ", NULL, "packed by xz", "unpack it: xz -d FILE (of packed files graft reads those of gzip)" },
+    { "BZh", NULL, "packed by bzip2", "unpack it: bzip2 -d FILE (of packed files graft reads those of gzip)" },
+    { "PK\x03\x04", NULL, "a zip archive", "unpack it: unzip FILE" },
+    { "version https://git-lfs", NULL, "a Git LFS pointer", ITSELF ": git lfs pull, in the folder it was cloned into" },
+    { "<!DOCTYPE", NULL, "a web page", ITSELF ", not the page that shows it" },
+    { "<html", NULL, "a web page", ITSELF ", not the page that shows it" },
+    { NULL, ".csv", "a file of CSV", CSV(",") "IN.csv > OUT.jsonl" },
+    { NULL, ".tsv", "a file of CSV", CSV("\\t") "IN.tsv > OUT.jsonl" },
+};
+
+static bool begins_with(const char *bytes, size_t size, const char *magic)
 {
-    return map->size >= strlen(magic) && memcmp(map->bytes, magic, strlen(magic)) == 0;
+    return size >= strlen(magic) && memcmp(bytes, magic, strlen(magic)) == 0;
+}
+
+static bool name_ends(const char *name, const char *ending)
+{
+    const size_t length = strlen(name), behind = strlen(ending);
+    return length >= behind && strcmp(name + length - behind, ending) == 0;
+}
+
+static enum status check_foreign(const struct json_lines *lines, const char *bytes, size_t size, struct error *err)
+{
+    const bool json = lines->at < lines->end && (*lines->at == '{' || *lines->at == '[');
+    for (size_t i = 0; i < COUNT(foreign); i++) {
+        const struct foreign *row = &foreign[i];
+        if (row->begins ? begins_with(bytes, size, row->begins) : !json && lines->at < lines->end && name_ends(lines->map.path, row->name_ends)) {
+            fail_with(err, BAD_FILE, "%s: %s, not JSON", "", lines->map.path, row->what);
+            return cure_with(err, "%s", row->cure);
+        }
+    }
+    return OK;
 }
 
 static enum status open_bytes(struct json_lines *lines, struct error *err)
@@ -55,13 +99,7 @@ static enum status open_bytes(struct json_lines *lines, struct error *err)
     const struct map *map = &lines->map;
     const char *bytes = map->size ? (const char *)map->bytes : "";
     size_t size = map->size;
-    if (begins_with(map, "PAR1") || begins_with(map, "ARROW1"))
-        return fail_with(
-            err, BAD_FILE, "%s: a file of %s, not of JSON",
-            "convert it: python3 -c 'import pandas, sys; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient=\"records\", lines=True)' IN.parquet "
-            "OUT.jsonl (read_feather for Arrow)",
-            map->path, begins_with(map, "PAR1") ? "Parquet" : "Arrow");
-    if (begins_with(map, "\x1f\x8b")) {
+    if (begins_with(bytes, size, "\x1f\x8b")) {
         TRY(gzip_unpack(&lines->unpacked, map->bytes, map->size, map->path, err));
         bytes = lines->unpacked.bytes;
         size = lines->unpacked.size;
@@ -72,6 +110,7 @@ static enum status open_bytes(struct json_lines *lines, struct error *err)
     if (size >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0)
         lines->at = lines->line_begin = bytes + 3;
     skip_blanks(lines);
+    TRY(check_foreign(lines, bytes, size, err));
     if (lines->at < lines->end && *lines->at == '[') {
         lines->closing = ']';
         lines->at++;

@@ -98,6 +98,11 @@ enum status record_lacks(const struct dataset_format *format, const json_t *obje
     for (size_t i = 0; i < COUNT(formats); i++)
         if (formats[i] != format && fits(formats[i], object))
             return cure_with(err, "these are the fields of format %s: set format: %s", formats[i]->name, formats[i]->name);
+    json_object_foreach((json_t *)(uintptr_t)object, key, member) if (json_is_array(member) && fits(format, json_array_get(member, 0))) return cure_with(
+        err,
+        "the records stand in '%.60s': write that list alone: python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))[sys.argv[2]]))' "
+        "IN.json '%.60s' > OUT.json",
+        key, key);
     size_t length = 0;
     for (int i = 0; i < MAX_FIELDS && format->field[i].name; i++)
         if (format->field[i].role != IGNORED)

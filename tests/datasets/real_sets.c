@@ -68,7 +68,7 @@ static void parquet_is_refused_with_a_cure(void **state)
     }
     enum status status = dataset_read(&w.dataset, w.scratch->arena, &w.source, 1, &w.settings, w.tokenizer, w.eos, w.vocab, &w.scratch->err);
     assert_holds(w.scratch->err.cure, "pandas.read_parquet");
-    assert_failed(*state, status, BAD_FILE, "a file of Parquet, not of JSON");
+    assert_failed(*state, status, BAD_FILE, "a file of Parquet, not JSON");
     tokenizer_close(w.tokenizer);
 }
 

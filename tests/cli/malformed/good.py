@@ -59,6 +59,7 @@ CHATS = data("chats.jsonl", "messages", "vicuna")
 TALKS = data("chats.jsonl", "messages", "") + " model.path=talks"  # by the model's own template
 SHARED = data("shared.json", "sharegpt", "vicuna")
 TREES = data("trees.jsonl", "oasst", "vicuna")
+CSV, TSV = data("records.csv", "dolly", ""), data("records.tsv", "dolly", "")  # whose names say what their bytes deny: JSON
 PACKED = data("packed.jsonl.gz", "gsm8k", "")
 PAIRS = data("pairs.jsonl", "esnli", "")
 PLOTS = data("plots.jsonl", "duorc", "")
@@ -152,7 +153,8 @@ def make(folder):
     put(folder, "adapter/adapter_config.json", json.dumps(adapter_config()))
     put(folder, "adapter/adapter_model.safetensors", pack(adapter_tensors(), {"format": "pt"}))
     put(folder, "run.yaml", RUN)
-    put(folder, "records.jsonl", '{"instruction": "Say hello.", "context": "", "response": "Hello.", "category": "open_qa"}\n')
+    for name in ("records.jsonl", "records.csv", "records.tsv"):
+        put(folder, name, '{"instruction": "Say hello.", "context": "", "response": "Hello.", "category": "open_qa"}\n')
     put(folder, "tokens.jsonl", '{"ids": [5, 6, 7], "labels": [-100, 6, 7]}\n')
     put(folder, "ids.jsonl", '{"ids": [5, 6, 7]}\n')
     put(folder, "texts.jsonl", '{"text": "Lily was happy."}\n{"context": "Lily was", "continuation": " happy."}\n')
