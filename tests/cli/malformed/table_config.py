@@ -144,7 +144,7 @@ ROWS = (
     ("config.json: layers of another number than types", SCORE, config(layer_types=["full_attention"]),
      "base/config.json | key 'layer_types' = [\"full_attention\"]: not a list with one entry for each of num_hidden_layers | correct config.json"),
     ("config.json: layers of a kind that does not exist", SCORE, config(layer_types=["full_attention"] * 3 + ["linear_attention"]),
-     "base/config.json | key 'layer_types' = [\"full_attention\",\"full_attention\",\"full_attention\",\"…full_attention and sliding_attention | use a model whose layers are alike"),
+     "base/config.json | key 'layer_types' = [\"full_attention\",\"full_attention\",\"full_attention\",\"…full_attention and sliding_attention | use a model with layers of these kinds"),
     ("config.json: a window below zero", SCORE, config(sliding_window=-1, **WINDOW),
      "base/config.json | 'sliding_window' is -1 | it must be an integer from 1 to 2147483647"),
     ("config.json: a window of zero", SCORE, config(sliding_window=0, **WINDOW),
