@@ -12,6 +12,7 @@
 #include "common/arena.h"
 #include "common/json.h"
 #include "common/safetensors.h"
+#include "common/shared.h"
 #include "models/seams.h"
 
 struct family;
@@ -116,7 +117,8 @@ struct model {
     struct source *source;                /* of each tensor: where it lies in the files */
     size_t mapped_bytes, converted_bytes; /* used in place, and copied because of dtype or alignment */
     struct device *device;
-    void *converted; /* device memory of converted_bytes */
+    void *converted;      /* device memory of converted_bytes */
+    struct shared shared; /* the same where it is not this process's alone */
 };
 
 /* What computation dtype a setting means here: "auto" is float32 on CPUs (see README), "float32", "bfloat16" (BAD_CONFIG where the CPU has none in hardware is
@@ -141,7 +143,10 @@ enum status model_locate(struct model *model, struct arena *arena, const struct 
 enum status model_foresee(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct error *err) MUST_USE;
 /* Gives a located model its data: maps what is used in place, converts the rest. */
 enum status model_fill(struct model *model, struct arena *arena, struct device *device, struct error *err) MUST_USE;
-/* Both. */
+/* The same with converted_bytes of the host that processes share: `fill` by the first, the others find it filled; from then on the model has it, all but its
+ * file. */
+void model_fill_shared(struct model *model, struct arena *arena, struct device *device, const struct shared *memory, bool fill);
+/* model_locate() and model_fill(). */
 enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device,
                        struct error *err) MUST_USE;
 void model_release(struct model *model); /* safe on a zeroed struct */

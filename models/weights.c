@@ -210,7 +210,7 @@ static size_t positions_bytes(const struct model *model)
     return model->inv_freq ? tensor_bytes(model->inv_freq) : model->slopes ? tensor_bytes(model->slopes) : 0;
 }
 
-static void fill_positions(struct model *model, struct arena *arena, struct device *device)
+static void fill_positions(struct model *model, struct arena *arena, struct device *device, bool fill)
 {
     struct tensor *t = model->inv_freq ? model->inv_freq : model->slopes;
     if (!t)
@@ -221,7 +221,8 @@ static void fill_positions(struct model *model, struct arena *arena, struct devi
     else
         alibi_slopes(&model->config, values);
     t->data = model->converted;
-    tensor_upload(device, t, values);
+    if (fill)
+        tensor_upload(device, t, values);
 }
 
 static const struct container containers[] = { { "model.safetensors", safetensors_open }, { "pytorch_model.bin", torch_pickle_open } };
@@ -344,25 +345,41 @@ static void leave_mapping(struct model *model)
     }
 }
 
-enum status model_fill(struct model *model, struct arena *arena, struct device *device, struct error *err)
+/* Every tensor gets its address; `fill`: and its bytes. */
+static void place(struct model *model, struct arena *arena, struct device *device, bool fill)
 {
-    CHECK(!model->foreseen);
-    if (!device->row->host)
-        leave_mapping(model);
-    TRY(device_allocate(device, "weights in the dtype of computation", model->converted_bytes, &model->converted, err));
-    model->device = device;
-    fill_positions(model, arena, device);
     char *free_bytes = (char *)model->converted + aligned(positions_bytes(model));
+    model->device = device;
+    fill_positions(model, arena, device, fill);
     for (int i = 0; i < model->tensors; i++) {
         struct tensor *t = model->tensor[i];
         const struct source *source = &model->source[i];
         if (source->in_place)
             continue;
         t->data = free_bytes;
-        (source->transposed ? convert_transposed : convert)(device, t->data, source);
+        if (fill)
+            (source->transposed ? convert_transposed : convert)(device, t->data, source);
         free_bytes += aligned(tensor_bytes(t));
     }
+}
+
+enum status model_fill(struct model *model, struct arena *arena, struct device *device, struct error *err)
+{
+    CHECK(!model->foreseen);
+    if (!device->row->host)
+        leave_mapping(model);
+    TRY(device_allocate(device, "weights in the dtype of computation", model->converted_bytes, &model->converted, err));
+    place(model, arena, device, true);
     return OK;
+}
+
+void model_fill_shared(struct model *model, struct arena *arena, struct device *device, const struct shared *memory, bool fill)
+{
+    CHECK(!model->foreseen && device->row->host && memory->size == model->converted_bytes);
+    model->shared = *memory;
+    model->shared.file = -1; /* is for others to find it, and stays with the caller */
+    model->converted = memory->bytes;
+    place(model, arena, device, fill);
 }
 
 enum status model_load(struct model *model, struct arena *arena, const struct model_config *config, enum dtype dtype, struct device *device, struct error *err)
@@ -376,7 +393,9 @@ enum status model_load(struct model *model, struct arena *arena, const struct mo
 
 void model_release(struct model *model)
 {
-    if (model->device)
+    if (model->shared.bytes)
+        shared_release(&model->shared);
+    else if (model->device)
         device_release(model->device, model->converted, model->converted_bytes);
     safetensors_set_close(&model->files);
     *model = (struct model){ 0 };

@@ -2,6 +2,7 @@
 #include "trainer/run.h"
 #include "trainer/added_tokens.h"
 #include "trainer/course.h"
+#include "trainer/shared_weights.h"
 
 static bool needs_tokenizer(const struct data_settings *data)
 {
@@ -109,7 +110,7 @@ static struct memory memory_here(const struct run *run)
     const int more = gradient_sum_spare(batch, run->comm->ranks) - gradient_sum_spare(batch, 1);
     const size_t bytes = (size_t)more * (size_t)run->adapter->parameters->count * sizeof(float);
     if (run->device->row->host)
-        memory.available /= (size_t)run->comm->here;
+        memory.available = memory.available / (size_t)run->comm->here + shared_weights_bytes(run);
     memory.available -= bytes < memory.available ? bytes : memory.available;
     return memory;
 }
@@ -121,7 +122,7 @@ enum status run_fit(struct run *run, const struct training_settings *settings, s
 
 enum status run_load(struct run *run, struct error *err)
 {
-    TRY(model_fill(&run->model, run->arena, run->device, err));
+    TRY(shared_weights_fill(run, err));
     return adapter_start(run->adapter, run->arena, &run->model, run->device, true, (uint64_t)run->config.training.seed, err);
 }
 

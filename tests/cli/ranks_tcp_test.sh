@@ -191,6 +191,53 @@ time_is_up() { # a signal to the launcher: a checkpoint, 130; and the same comma
     "$root/run_scripts/train_multi_gpu.sh" 2 "$work/run.yaml" "${long[@]}" && cmp "$work/whole/adapter_model.safetensors" "$work/$name/adapter_model.safetensors"
 }
 
+# The example with its weights in float32, so that bfloat16 has to be made of them.
+wide_model() {
+    cp -r "$root/examples/base" "$work/wide" && python3 - "$work/wide/model.safetensors" <<'PY'
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+size, = struct.unpack("<Q", data[:8])
+head, out = json.loads(data[8:8 + size]), b""
+for name, tensor in head.items():
+    if name != "__metadata__":
+        assert tensor["dtype"] == "BF16"
+        begin, end = (8 + size + offset for offset in tensor["data_offsets"])
+        wide = b"".join(b"\0\0" + data[i:i + 2] for i in range(begin, end, 2))
+        tensor.update(dtype="F32", data_offsets=[len(out), len(out) + len(wide)])
+        out += wide
+text = json.dumps(head).encode()
+text += b" " * (-len(text) % 8)
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + out)
+PY
+}
+
+# Both ranks of a long run: each has the weights that had to be converted, all of them in memory of the same file, and nothing of it for itself alone.
+one_copy() {
+    local launcher got=0 first second
+    "$root/run_scripts/train_multi_gpu.sh" 2 "$work/run.yaml" --quiet "training.output_dir=$work/copies" "${wide[@]}" training.max_steps=1000000 \
+        training.eval_steps=0 &
+    launcher=$!
+    for _ in $(seq 600); do [ -s "$work/copies/metrics.jsonl" ] && break; sleep 0.05; done
+    first=$(process_of copies 0)
+    second=$(process_of copies 1)
+    python3 - "$first" "$second" <<'PY' || got=$?
+import re, sys
+seen = []
+for process in sys.argv[1:]:
+    text = open(f"/proc/{process}/smaps").read()
+    head = re.search(r"^\S+ (\S+) \S+ (\S+) (\d+) +/memfd:graft weights.*\n((?:\w+: .*\n)*)", text, re.M)
+    size = {key: int(value) for key, value in re.findall(r"^(\w+): +(\d+) kB", head.group(4), re.M)}
+    print(process, head.group(1), head.group(2), head.group(3), size)
+    seen.append((head.group(2), head.group(3)))
+    assert text.count("/memfd:graft weights") == 1 and head.group(1) == "r--s", "one mapping, to be read"
+    assert size["Size"] >= 400 and size["Private_Clean"] == size["Private_Dirty"] == 0 and size["Rss"] > 0, "shared"
+assert seen[0] == seen[1], "the same file"
+PY
+    kill -TERM "$launcher"
+    wait "$launcher"
+    [ $? = 130 ] && return "$got"
+}
+
 claim "one rank" "$graft" train "$work/run.yaml" --quiet --threads 1
 for count in 1 2 3 4; do
     claim "$count ranks train" ranks "$count" "of$count"
@@ -204,6 +251,12 @@ if [ -x "$torchrun" ]; then
 else
     echo "SKIP  torchrun is not installed"
 fi
+wide=("model.path=$work/wide" model.dtype=bfloat16)
+claim "a model in float32" wide_model
+claim "bfloat16 weights, converted by one rank" "$graft" train "$work/run.yaml" --quiet "training.output_dir=$work/half" "${wide[@]}"
+claim "by the first of three for all" ranks 3 half3 "${wide[@]}"
+claim "train the same bytes" cmp "$work/half/adapter_model.safetensors" "$work/half3/adapter_model.safetensors"
+claim "and are there once" one_copy
 claim "strangers at the door are let go" strangers
 missing="start them with run_scripts/train_multi_gpu.sh or torchrun; unset WORLD_SIZE for one process"
 claim "RANK is missing" expect 2 "one of several ranks, and RANK is not set" env WORLD_SIZE=2 MASTER_ADDR=::1 MASTER_PORT=9 "$graft" train "$work/run.yaml"
