@@ -238,6 +238,24 @@ PY
     [ $? = 130 ] && return "$got"
 }
 
+# Two ranks whose disk fills up with checkpoints: said once, by the rank that writes; and what is there goes on, with room again, to the bytes of one rank.
+full_disk() {
+    local got=0 kept settings=(--quiet training.save_steps=1 training.save_total_limit=0 training.eval_steps=0 training.lr_scheduler_type=constant)
+    mkdir "$work/small" "$work/left"
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare --mount sh -c 'mount -t tmpfs -o size=2m none "$1/small"; work=$1; shift; "$@"; code=$?; cp -a "$work/small/." "$work/left"; exit $code' sh "$work" \
+        "$root/run_scripts/train_multi_gpu.sh" 2 "$work/run.yaml" "${settings[@]}" training.max_steps=1000 "training.output_dir=$work/small/out" 2>"$work/err" || got=$?
+    cat "$work/err"
+    kept=$(find "$work/left/out/checkpoints" -name '*.h5' | wc -l)
+    echo "exit status $got, $kept checkpoints"
+    [ "$got" = 1 ] && [ "$kept" -ge 2 ] && [ "$(grep -c "graft: error: .*No space left" "$work/err")" = 1 ] && [ "$(grep -c "graft: error" "$work/err")" = 1 ] &&
+        [ -z "$(find "$work/left" -name '*.partial')" ] || return 1
+    "$root/run_scripts/train_multi_gpu.sh" 2 "$work/run.yaml" "${settings[@]}" training.max_steps=$((kept + 3)) "training.output_dir=$work/left/out" \
+        --allow-change training.max_steps &&
+        "$graft" train "$work/run.yaml" "${settings[@]}" training.max_steps=$((kept + 3)) "training.output_dir=$work/roomy" &&
+        cmp "$work/left/out/adapter_model.safetensors" "$work/roomy/adapter_model.safetensors"
+}
+
 claim "one rank" "$graft" train "$work/run.yaml" --quiet --threads 1
 for count in 1 2 3 4; do
     claim "$count ranks train" ranks "$count" "of$count"
@@ -279,6 +297,11 @@ claim "a signal ends joining" expect 130 "by a signal while the ranks were joini
 claim "a killed rank is named and all end" lost KILL 1 "has ended"
 claim "so is rank 0" lost KILL 0 "has ended"
 claim "a stopped rank is named and all end" lost STOP 2 "did not answer for 3 s"
+if unshare --mount mount -t tmpfs none /mnt 2>/dev/null; then
+    claim "a disk that fills up: said once, and gone on with" full_disk
+else
+    echo "SKIP  this user cannot mount a small disk"
+fi
 claim "a run that nobody stops" "$graft" train "$work/run.yaml" --quiet "training.output_dir=$work/whole" training.max_steps=100 training.eval_steps=0 \
     training.logging_steps=1000
 claim "SIGTERM: saved, 130, and gone on with to the same bytes" time_is_up TERM

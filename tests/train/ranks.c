@@ -67,7 +67,7 @@ static enum status test_socket(struct comm *comm, struct transfer *transfer, str
 static const struct comm_kind kind_sockets = { .name = "sockets", .begin = begin_socket, .test = test_socket };
 
 /* What a test gives to its ranks, and what they give back, in memory that all share. */
-struct shared {
+struct exchange {
     struct sockets sockets;
     int ranks;
     int64_t micro_batches, begin[MOST_RANKS + 1];
@@ -76,9 +76,9 @@ struct shared {
     struct error err[MOST_RANKS];
 };
 
-static struct shared *share(int ranks)
+static struct exchange *share(int ranks)
 {
-    struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct exchange *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(s != MAP_FAILED);
     s->ranks = ranks;
     for (int a = 0; a < ranks; a++)
@@ -92,7 +92,7 @@ static struct shared *share(int ranks)
     return s;
 }
 
-static void unshare(struct shared *s)
+static void unshare(struct exchange *s)
 {
     for (int a = 0; a < s->ranks; a++)
         for (int b = 0; b < s->ranks; b++)
@@ -101,7 +101,7 @@ static void unshare(struct shared *s)
     munmap(s, sizeof *s);
 }
 
-static struct comm *comm_of(struct arena *arena, struct shared *s, int rank)
+static struct comm *comm_of(struct arena *arena, struct exchange *s, int rank)
 {
     struct comm *comm = comm_alone(arena);
     struct error err = { 0 };
@@ -122,10 +122,10 @@ static struct comm *comm_of(struct arena *arena, struct shared *s, int rank)
     return comm;
 }
 
-typedef enum status work_of_rank(struct shared *s, int rank, struct comm *comm, struct arena *arena, struct error *err);
+typedef enum status work_of_rank(struct exchange *s, int rank, struct comm *comm, struct arena *arena, struct error *err);
 
 /* Runs the work on every rank, each a process of its own. */
-static void run_ranks(struct shared *s, work_of_rank *work)
+static void run_ranks(struct exchange *s, work_of_rank *work)
 {
     pid_t child[MOST_RANKS];
     for (int rank = 0; rank < s->ranks; rank++) {
@@ -158,7 +158,7 @@ static float by_hand(int64_t first, int64_t size, int64_t all, int64_t i)
     return first + size / 2 < all ? left + by_hand(first + size / 2, size / 2, all, i) : left;
 }
 
-static enum status sum_up(struct shared *s, int rank, struct comm *comm, struct arena *arena, struct error *err)
+static enum status sum_up(struct exchange *s, int rank, struct comm *comm, struct arena *arena, struct error *err)
 {
     struct device device;
     struct gradient_sum sum;
@@ -191,7 +191,7 @@ static void the_sum_is_one_tree_on_any_number_of_ranks(void **state)
     (void)state;
     for (int ranks = 1; ranks <= MOST_RANKS; ranks++)
         for (int64_t all = 1; all <= MOST_MICRO_BATCHES; all += 1 + all / 6) {
-            struct shared *s = share(ranks);
+            struct exchange *s = share(ranks);
             int64_t size = 1;
             s->micro_batches = all;
             for (int rank = 1; rank < ranks; rank++) { /* anywhere, and some ranks have none */
@@ -213,7 +213,7 @@ static void the_sum_is_one_tree_on_any_number_of_ranks(void **state)
         }
 }
 
-static enum status fail_on_two(struct shared *s, int rank, struct comm *comm, struct arena *arena, struct error *err)
+static enum status fail_on_two(struct exchange *s, int rank, struct comm *comm, struct arena *arena, struct error *err)
 {
     (void)s;
     (void)arena;
@@ -229,7 +229,7 @@ static enum status fail_on_two(struct shared *s, int rank, struct comm *comm, st
 static void all_ranks_return_the_worst_failure_with_its_rank(void **state)
 {
     (void)state;
-    struct shared *s = share(4);
+    struct exchange *s = share(4);
     run_ranks(s, fail_on_two);
     for (int rank = 0; rank < 4; rank++) {
         assert_int_equal(s->status[rank], DISK);
@@ -240,7 +240,7 @@ static void all_ranks_return_the_worst_failure_with_its_rank(void **state)
 }
 
 /* The adapter of one rank is another in the last bit of one value. */
-static enum status compare_parameters(struct shared *s, int rank, struct comm *comm, struct arena *arena, struct error *err)
+static enum status compare_parameters(struct exchange *s, int rank, struct comm *comm, struct arena *arena, struct error *err)
 {
     struct tiny_run t;
     (void)arena;
@@ -260,7 +260,7 @@ static void a_rank_whose_parameters_differ_is_named(void **state)
     (void)state;
     for (int odd = 0; odd < 3; odd++) {
         char expected[96];
-        struct shared *s = share(3);
+        struct exchange *s = share(3);
         s->micro_batches = odd;
         snprintf(expected, sizeof expected, "step 8: the parameters of rank %d (host%d) are no longer those of the other ranks", odd, odd);
         run_ranks(s, compare_parameters);
