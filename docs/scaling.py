@@ -3,7 +3,8 @@
 
     python3 docs/scaling.py > docs/scaling.md
 
-Nothing on that page is measured on GPUs: bytes follow from shapes, everything else is an assumption below, by name.
+Nothing on that page is measured on GPUs: bytes follow from shapes; what two ranks of one host do is what benchmarks/ranks.sh printed (MEASURED); everything else
+is an assumption below, by name.
 """
 import math
 
@@ -12,6 +13,8 @@ HOST_GPUS = 8
 INSIDE_GB, LATENCY_US = 50, 10  # assumed: one link between two GPUs of a host, GB/s; beginning a message, microseconds
 WIRES_GBIT = (100, 200, 400)    # assumed: what a host sends and receives, Gbit/s
 STEP_SECONDS = 1.0              # assumed: a step without the sum
+# benchmarks/ranks.sh, November 2026, 2 ranks on 2 virtual cores with AVX-512: microseconds of a meeting, GB/s from one rank to another
+MEASURED = {"MPI (shared memory)": (1.1, 5.93), "TCP (loopback)": (8.9, 5.41)}
 GPUS = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -49,6 +52,19 @@ def main():
         print(f"| {gpus} |" + "".join(cells))
     print("\nThe tree costs about the logarithm of the hosts times what a ring does, since rank 0 handles the whole vector at each level. Cutting the vector into a slice for each rank\n"
           "would keep the order of adding and cost what a ring costs. Until then the cure for slow wires is a larger `training.batch_size`: the cost is per step.\n")
+    print("## Starting, meeting, watching\n")
+    print("mpirun, srun or torchrun may start the ranks; torchrun with `--no-python graft train CONFIG.yaml` and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1, since graft\n"
+          "listens at MASTER_PORT itself. Words and meetings go through MPI or TCP; gradients from GPU to GPU through NCCL's send and receive where every rank has a GPU of its own and\n"
+          "graft_nccl.so is there, else through the memory of the hosts, and the run says which. Nothing is encrypted: the network between hosts is trusted.\n")
+    print("Measured on CPUs, two ranks of one host (`benchmarks/ranks.sh`); behind them the share of a step of "
+          f"{STEP_SECONDS:g} s of one meeting, and what the sum of the gradients of r = 16 takes\nbetween those two (there and back):\n")
+    print("| through | a meeting | of a step | GB/s | sum of two, ms |\n|---|---|---|---|---|")
+    for name, (meeting, speed) in MEASURED.items():
+        print(f"| {name} | {meeting:g} us | {100 * meeting * 1e-6 / STEP_SECONDS:.5f} % | {speed:g} | {2e3 * size / speed / 1e9:.0f} |")
+    print("\nA step has one meeting, and no heartbeats beside it: whoever waits looks around ten times a second. At a meeting rank 0 hears every other rank and answers it: if each costs\n"
+          "what one costs above, "
+          f"1,024 ranks through TCP would meet in {1023 * MEASURED['TCP (loopback)'][0] / 1e3:.0f} ms, {100 * 1023 * MEASURED['TCP (loopback)'][0] * 1e-6 / STEP_SECONDS:.1f} % of a step of {STEP_SECONDS:g} s, and 64 in "
+          f"{63 * MEASURED['TCP (loopback)'][0] / 1e3:.1f} ms ({100 * 63 * MEASURED['TCP (loopback)'][0] * 1e-6 / STEP_SECONDS:.2f} %).\n")
     print("A rank has work only while a step has micro-batches for it: `training.batch_size` times the mean length, over `training.micro_batch_tokens`, is how many there are.")
 
 
