@@ -33,10 +33,8 @@ static enum status forget_behind(struct saves *saves, int64_t step, struct error
     struct kept *adapters = &saves->adapters, *checkpoints = &saves->checkpoints;
     for (; checkpoints->count && checkpoints->step[checkpoints->count - 1] > step; checkpoints->count--)
         TRY(file_remove(folder_checkpoint(saves->arena, folder, checkpoints->step[checkpoints->count - 1]), err));
-    for (; step && adapters->count && adapters->step[adapters->count - 1] > step; adapters->count--)
+    for (; adapters->count && adapters->step[adapters->count - 1] > step; adapters->count--)
         TRY(remove_adapter(saves, folder_adapter(saves->arena, folder, adapters->step[adapters->count - 1]), err));
-    if (!step)
-        *adapters = (struct kept){ 0 };
     return OK;
 }
 

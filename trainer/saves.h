@@ -15,8 +15,9 @@ struct saves {
     struct kept adapters, checkpoints; /* saved and still there */
 };
 
-/* Makes the folder and locks it, removes the records and checkpoints of an earlier run, writes config.yaml. An earlier run's adapter stays until there is one
- * to replace it. identity must live as long. End it whatever the outcome. Errors: DISK, EXISTS if another process trains there. */
+/* Makes the folder and locks it, removes the records, checkpoints and adapters along the way of an earlier run (which may be this one, begun again), writes
+ * config.yaml. An earlier run's final adapter stays until there is one to replace it. identity must live as long. End it whatever the outcome. Errors: DISK,
+ * EXISTS if another process trains there. */
 enum status saves_begin(struct saves *saves, struct run *run, const struct identity *identity, struct arena *arena, struct error *err) MUST_USE;
 /* The same for a run that goes on: the folder becomes what it was at the checkpoint, which stays the newest; what the run had written behind it is removed, for
  * it will be written again. The checkpoint must fit, and checkpoint_restore() come behind: parameters may be those of the best until then. */

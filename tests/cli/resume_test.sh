@@ -43,6 +43,11 @@ falls_back() {
 claim "a damaged checkpoint is named, and the one before it taken" falls_back
 named() { killed named && train training.output_dir=named --resume "$(checkpoint named 2)" 2>said && same named && grep -q "step 2 of 8" said; }
 claim "a checkpoint may be named" named
+again() { # a run that failed before its first checkpoint keeps its last good adapter: of the run that begins again it is none
+    killed again && rm again/checkpoints/* && cp -r again/adapters/step-000002 again/adapters/step-000001 && train training.output_dir=again 2>said &&
+        grep -q "begins again" said && same again && [ "$(ls again/adapters)" = "$(ls whole/adapters)" ]
+}
+claim "a run without a checkpoint begins again, and leaves nothing of what it was" again
 backwards() { # what stood behind the named one is gone, and a kill before the next save does not bring it back
     killed backwards && train training.output_dir=backwards --resume "$(checkpoint backwards 4)" training.save_steps=0 --quiet && [ "$(ls backwards/checkpoints)" = $'step-000002.h5\nstep-000004.h5' ] && same_adapter backwards
 }
@@ -86,8 +91,8 @@ signalled() {
 claim "a signal leaves a checkpoint; two processes do not train into one folder" signalled
 limited() { train training.output_dir=limited training.save_steps=1 training.save_total_limit=3 --quiet && [ "$(ls limited/checkpoints)" = $'step-000006.h5\nstep-000007.h5\nstep-000008.h5' ] && [ "$(ls limited/adapters | wc -l)" = 3 ]; }
 claim "save_total_limit keeps the newest" limited
-forced() { train training.output_dir=limited training.save_steps=0 --force --quiet && [ -z "$(ls limited/checkpoints)" ]; }
-claim "--force leaves no checkpoint of the run before" forced
+forced() { train training.output_dir=limited training.save_steps=0 --force --quiet && [ -z "$(ls limited/checkpoints limited/adapters | grep step)" ]; }
+claim "--force leaves no checkpoint or adapter along the way of the run before" forced
 replayed() { "$graft" replay whole | grep -q "^8 steps, equal" && "$graft" replay whole --steps 3 --threads 3 | grep -q "^3 steps, equal"; }
 ls -lR --time-style=full-iso whole >before
 claim "a run taken again comes out the same" replayed
