@@ -139,6 +139,11 @@ class Place:
         manifest = os.path.join(self.folder, "out", "manifest.json")
         return os.path.exists(manifest) and json.loads(self.read("out/manifest.json"))["outcome"] in ("finished", "stopped early")
 
+    def newest(self):
+        """The step of the newest checkpoint; 0 without one."""
+        folder = os.path.join(self.folder, "out", "checkpoints")
+        return max((int(name[5:11]) for name in os.listdir(folder) if name.endswith(".h5")), default=0) if os.path.isdir(folder) else 0
+
     def left(self):
         """What must be the same: files of adapters, the hash of the parameters, lines of metrics.jsonl, names of checkpoints."""
         found = {}
@@ -183,12 +188,13 @@ class Whole:
 
     def __init__(self, left, seconds, phases, order):
         self.left, self.seconds, self.phases = left, seconds, phases
+        self.steps = left["out/metrics.jsonl"][-1]["step"]
         self.turn = order.sample(sorted(set(phases)), len(set(phases)))  # each phase once, then again
 
-    def draw(self, chance, kills):
-        """Which counted call to stop at: of the next phase in turn; behind a kill less is left to do, and it may be any."""
+    def draw(self, chance, kills, newest):
+        """Which counted call to stop at: of the next phase in turn; behind a kill any of those that are left behind the newest checkpoint."""
         if kills:
-            return chance.randint(1, len(self.phases) // (3 * kills))
+            return chance.randint(1, max(1, int(len(self.phases) * (1 - newest / self.steps))))
         self.turn.append(self.turn.pop(0))
         return chance.choice([number for number, phase in enumerate(self.phases, 1) if phase == self.turn[-1]])
 
@@ -223,7 +229,7 @@ class Runner:
 
     def kill(self, case, place, whole, kills, ranks):
         """Starts the run, and kills it where it stops. Whether it is still to be gone on with."""
-        number = whole.draw(self.random, kills)
+        number = whole.draw(self.random, kills, place.newest())
         plan = {"FAIL": f"writing:{number}", "STOP": "1"}
         process = place.begin_ranks("--quiet", "--threads", "1", **plan) if ranks else place.begin("--threads", str(self.random.randint(1, 3)), **plan)
         watched = [process.pid]
