@@ -25,19 +25,22 @@ static float half_of(uint32_t word, unsigned half)
     return from_bf16((uint16_t)(word >> 16 * half));
 }
 
+static uint32_t word_of(const host_slot &slot, unsigned word)
+{
+    uint32_t value;
+    memcpy(&value, slot.bytes + word * sizeof value, sizeof value);
+    return value;
+}
+
 /* Value i of a lane is row l / 4 + 8 (i / 2), column 2 (l % 4) + i % 2; the four lanes of a quad hold what the row, or column, has along the sum. */
 void mma_bf16(float to[4], const uint32_t a[4], const uint32_t b[2])
 {
-    uint32_t mine[6] = { a[0], a[1], a[2], a[3], b[0], b[1] };
-    const host_slot *slot = host_exchange(mine, sizeof mine);
-    const unsigned quad = lane() / 4 * 4, column = lane() % 4 * 2;
-    for (unsigned i = 0; i < 4; i++)
-        for (unsigned k = 0; k < 8; k++) {
-            uint32_t left[6], right[6];
-            memcpy(left, slot[quad + k % 4].bytes, sizeof left);
-            memcpy(right, slot[(column + i % 2) * 4 + k % 4].bytes, sizeof right);
-            for (unsigned half = 0; half < 2; half++)
-                to[i] += half_of(left[i / 2 + k / 4 * 2], half) * half_of(right[4 + k / 4], half);
+    const uint32_t mine[6] = { a[0], a[1], a[2], a[3], b[0], b[1] };
+    const host_slot *slot = host_exchange(mine, sizeof mine), *rows = slot + lane() / 4 * 4, *columns = slot + lane() % 4 * 8;
+    for (unsigned k = 0; k < 8; k++)
+        for (unsigned i = 0; i < 4; i++) {
+            const uint32_t left = word_of(rows[k % 4], i / 2 + k / 4 * 2), right = word_of(columns[i % 2 * 4 + k % 4], 4 + k / 4);
+            to[i] += half_of(left, 0) * half_of(right, 0) + half_of(left, 1) * half_of(right, 1);
         }
 }
 
