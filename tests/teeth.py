@@ -56,7 +56,7 @@ FAULTS = [
     ("autograd/place.c", "life[root(life, giver->id)].last != s", "life[root(life, giver->id)].last < s", "plan_plan"),
     ("autograd/place.c", "if (other->last < item->first || other->first > item->last)", "if (other->last <= item->first || other->first > item->last)", "plan_plan"),
     ("models/decoder.c", "graph_segment(p->g, layer + 1)", "graph_segment(p->g, 1)", "plan_plan"),
-    ("trainer/step.c", "TRY(forward_run(stepper->session, &stepper->forward, feed, err));", "struct feed own = *feed; own.weight = (float)(1.0 / (double)feed->batch->selected); TRY(forward_run(stepper->session, &stepper->forward, &own, err));", "train_step"),
+    ("trainer/step.c", "TRY(forward_start(stepper->session, &stepper->forward, feed, err));", "struct feed own = *feed; own.weight = (float)(1.0 / (double)feed->batch->selected); TRY(forward_start(stepper->session, &stepper->forward, &own, err));", "train_step"),
     ("trainer/step.c", "(float)(1 / (double)result->trained)", "(float)(1 / (double)result->trained / stepper->comm->ranks)", "cli/ranks_test"),
     ("trainer/train.c", "{ .steps = p->step,", "{ .steps = p->step - 1,", "cli/resume_test"),
     ("trainer/train.c", ".best_eval_loss = p->best_eval_loss,\n                                             .best_step", ".best_eval_loss = NAN,\n                                             .best_step", "cli/resume_test"),
