@@ -64,6 +64,7 @@ FAULTS = [
     ("trainer/checkpoint.c", "tensor_upload(p->device, p->first, checkpoint->first);", "", "cli/resume_test"),
     ("trainer/checkpoint.c", "tensor_upload(p->device, p->second, checkpoint->second);", "", "cli/resume_test"),
     ("trainer/saves.c", "memcpy(saves->best, from->best,", "memcpy(saves->best, from->value,", "cli/resume_test"),
+    ("trainer/train.c", "&& saves_aside(", "&& saves_step(", "cli/ranks_test"),
     ("trainer/saves.c", "oldest = kept->step[0];", "oldest = kept->step[kept->count - 1];", "cli/resume_test"),
     ("trainer/saves.c", "return bytes ? file_cut(path, bytes, err) : file_remove(path, err);", "return bytes ? OK : file_remove(path, err);", "cli/resume_test"),
     ("common/hdf5_file.c", "if (memcmp(seal, file->map.bytes, SEAL) != 0)", "if (false)", "cli/resume_test"),

@@ -132,13 +132,19 @@ static bool is_newest(const struct kept *kept, int64_t step)
     return kept->count && kept->step[kept->count - 1] == step;
 }
 
-enum status saves_step(struct saves *saves, int64_t step, struct error *err)
+enum status saves_aside(struct saves *saves, int64_t step, struct error *err)
 {
     const char *folder = saves->run->config.training.output_dir;
     if (is_newest(&saves->adapters, step))
         return OK;
     TRY(save(saves, folder_adapter(saves->arena, folder, step), err));
     kept_add(&saves->adapters, saves->arena, step);
+    return OK;
+}
+
+enum status saves_step(struct saves *saves, int64_t step, struct error *err)
+{
+    TRY(saves_aside(saves, step, err));
     return remove_over_limit(saves, err);
 }
 

@@ -25,6 +25,8 @@ enum status saves_go_on(struct saves *saves, struct run *run, const struct ident
                         struct error *err) MUST_USE;
 /* output_dir/adapters/step-000200, and removes the oldest beyond save_total_limit. */
 enum status saves_step(struct saves *saves, int64_t step, struct error *err) MUST_USE;
+/* The same for the last good adapter of a run that failed, and nothing is removed for it: a run that goes on takes it away again, and would miss the other. */
+enum status saves_aside(struct saves *saves, int64_t step, struct error *err) MUST_USE;
 /* output_dir/checkpoints/step-000200.h5, and removes the oldest beyond save_total_limit. The length of metrics.jsonl is added to the position. */
 enum status saves_checkpoint(struct saves *saves, struct position position, struct error *err) MUST_USE;
 /* Remembers the parameters as the best and writes output_dir/best. */

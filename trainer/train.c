@@ -207,7 +207,7 @@ static enum status finish(struct loop *loop, enum status status, struct error *e
         status = saves_final(&loop->saves, run->config.training.load_best_model_at_end && loop->outcome->best_step != loop->outcome->steps, err);
     else if (status == INTERRUPTED && loop->outcome->steps > 0)
         status = saves_final(&loop->saves, false, &second) == OK && save_checkpoint(loop, &second) == OK ? INTERRUPTED : (*err = second, second.code);
-    else if (status != INTERRUPTED && loop->outcome->steps > 0 && saves_step(&loop->saves, loop->outcome->steps, &second) != OK)
+    else if (status != INTERRUPTED && loop->outcome->steps > 0 && saves_aside(&loop->saves, loop->outcome->steps, &second) != OK)
         progress_say(&loop->progress, "the last good adapter could not be kept: %s", second.what);
     if (status != OK && status != INTERRUPTED)
         outcome = arena_print(run->arena, "failed: %s", err->what);

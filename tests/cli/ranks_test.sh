@@ -117,9 +117,9 @@ under() {
     config "$3" "$lora"
     got=0
     "$root/run_scripts/train_multi_rank.sh" 3 "$work/$3.yaml" --quiet training.max_steps=1000000 training.eval_steps=0 training.rank_timeout=3 \
-        training.load_best_model_at_end=false training.save_steps=3 training.save_total_limit=2 >"$work/out" 2>"$work/err" </dev/null &
+        training.load_best_model_at_end=false training.save_steps=10 training.save_total_limit=2 >"$work/out" 2>"$work/err" </dev/null &
     local launcher=$! process
-    for _ in $(seq 600); do [ -s "$work/$3/metrics.jsonl" ] && break; sleep 0.1; done
+    for _ in $(seq 600); do [ "$(cat "$work/$3/metrics.jsonl" 2>/dev/null | wc -l)" -gt 20 ] && break; sleep 0.1; done
     process=$(process_of "$3" "$2")
     [ -n "$process" ] || { echo "no process of rank $2"; cat "$work/err"; return 1; }
     began=$SECONDS
@@ -129,9 +129,12 @@ under() {
     cat "$work/err"
 }
 
-# Only whole files: every adapter there can be read, and nothing unfinished lies about.
+# Only whole files: every adapter there can be read, and nothing unfinished lies about. The last good one, of any step, takes no place of save_total_limit.
 whole() {
-    local adapter
+    local adapter newest usual
+    newest=$(find "$work/$1/adapters" -name 'step-*' | sed 's/.*step-0*//' | sort -n | tail -n 1)
+    usual=$(find "$work/$1/adapters" -name 'step-*' | sed 's/.*step-0*//' | grep -c '0$')
+    [ "$newest" -ge 20 ] && [ "$usual" -ge 2 ] || { ls "$work/$1/adapters"; return 1; }
     for adapter in "$work/$1"/adapters/*; do
         "$graft" inspect "$adapter" >/dev/null || return 1
     done
