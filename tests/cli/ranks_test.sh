@@ -215,10 +215,9 @@ begin stopped-1 lost STOP 1 "did not answer for 3 s"
 begin stopped-0 lost STOP 0 "did not answer for 3 s"
 claim "a stopped rank is named and all end" ended stopped-1
 claim "so is rank 0" ended stopped-0
-begin killed lost KILL 2 "has ended"
+claim "a killed rank is named and all end" lost KILL 2 "has ended" # alone: the launcher ends the others soon
 begin time-is-up time_is_up
 begin preempted preempted
-claim "a killed rank is named and all end" ended killed
 claim "time is up: saved, and 130" ended time-is-up
 claim "a preempted job of Slurm saves and is queued again" ended preempted
 done_claims
