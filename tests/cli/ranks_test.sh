@@ -116,7 +116,7 @@ process_of() { # process_of NAME RANK: the process, found by its command line an
 under() {
     config "$3" "$lora"
     got=0
-    "$root/run_scripts/train_multi_rank.sh" 3 "$work/$3.yaml" --quiet training.max_steps=1000000 training.eval_steps=0 training.rank_timeout=3 \
+    "$root/run_scripts/train_multi_rank.sh" 3 "$work/$3.yaml" --quiet training.max_steps=1000000 training.eval_steps=0 training.rank_timeout=$patience \
         training.load_best_model_at_end=false training.save_steps=10 training.save_total_limit=2 >"$work/out" 2>"$work/err" </dev/null &
     local launcher=$! process
     for _ in $(seq 600); do [ "$(cat "$work/$3/metrics.jsonl" 2>/dev/null | wc -l)" -gt 20 ] && break; sleep 0.1; done
@@ -192,7 +192,8 @@ preempted() { # the job script, with an srun that starts one process: saved, sai
 
 every=(1:1 1:2 2:1 2:2 3:1 3:2 4:1 4:2)
 some=(2:1 4:2)
-! grep -q __asan_init "$graft" || { every=(2:2 3:1); some=(2:1); } # sanitized, each run takes seconds
+patience=3
+! grep -q __asan_init "$graft" || { every=(2:2 3:1); some=(2:1); patience=15; } # sanitized, each run takes seconds
 begin one-fails said_once "graft: error" expect 2 "graft: error: rank 1 (" rank_1_with data.max_length=9
 begin differs said_once "graft: error" expect 2 ") differs from rank 0 in the configuration: " rank_1_with training.seed=8
 begin all-fail said_once "graft: error: $root" expect 2 "max_length is 9" ranks_of_lora 3 data.max_length=9
@@ -211,8 +212,8 @@ config alike "$lora"
 claim "a launcher whose MPI is another is noticed" expect 2 "the launcher started 2 ranks" env OMPI_COMM_WORLD_SIZE=2 "$graft" train "$work/alike.yaml"
 claim "tasks of srun without PMI are refused" expect 2 "2 tasks that do not know of each other" env SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 "$graft" train "$work/alike.yaml"
 claim "a run that is there is not overwritten" ended there
-begin stopped-1 lost STOP 1 "did not answer for 3 s"
-begin stopped-0 lost STOP 0 "did not answer for 3 s"
+begin stopped-1 lost STOP 1 "did not answer for $patience s"
+begin stopped-0 lost STOP 0 "did not answer for $patience s"
 claim "a stopped rank is named and all end" ended stopped-1
 claim "so is rank 0" ended stopped-0
 claim "a killed rank is named and all end" lost KILL 2 "has ended" # alone: the launcher ends the others soon
