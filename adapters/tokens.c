@@ -197,7 +197,7 @@ struct tensor *tokens_looked_up(const struct tokens *tokens, struct pass *p, str
 {
     for (int i = 0; i < tokens->count; i++)
         if (tokens->rows[i].looked_up)
-            h = replace_rows(p->g, h, p->ids, tokens->rows[i].place, tokens->rows[i].value, p->model->embed_scale);
+            h = replace_rows(p->g, h, p->ids, tokens->rows[i].place, tokens->rows[i].value, p->model->embed_scale, p->model->config.padding);
     return h;
 }
 
@@ -206,6 +206,6 @@ struct tensor *tokens_head(const struct tokens *tokens, struct pass *p, struct t
 {
     for (int i = 0; i < tokens->count; i++)
         if (tokens->rows[i].head)
-            w = replace_rows(p->g, cast(p->g, w, p->model->dtype), NULL, tokens->rows[i].place, tokens->rows[i].value, 1);
+            w = replace_rows(p->g, cast(p->g, w, p->model->dtype), NULL, tokens->rows[i].place, tokens->rows[i].value, 1, NO_PADDING);
     return w;
 }

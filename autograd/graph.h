@@ -50,11 +50,11 @@ struct sampling {
 union op_params {
     float value; /* fill; clamp: the bound */
     float eps;   /* layernorm */
-    float scale; /* linear, replace_rows, row_norms */
+    float scale; /* linear, row_norms */
     struct {
         float scale;
         int padding;
-    } lookup;                   /* embed, embed_columns */
+    } lookup;                   /* embed, embed_columns, replace_rows */
     float shift;                /* scale_columns */
     float probability;          /* dropout */
     enum activation activation; /* gated, activation */

@@ -24,8 +24,8 @@ struct tensor *take_columns(struct graph *g, struct tensor *x, struct columns co
 struct tensor *embed_columns(struct graph *g, struct tensor *ids, struct tensor *table, int padding, enum dtype dtype);
 
 /* y[i] = scale * taken[place[id]] where that is a row of it, else x[i]; id = ids[i], or i itself where ids is NULL. x [rows, width], ids I32 [rows, 1], place
- * I32 [vocab, 1] (-1: none), taken f32 [n, width]. */
-struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken, float scale);
+ * I32 [vocab, 1] (-1: none), taken f32 [n, width]. Rows of the id `padding` in ids give taken no gradient (-1: none). */
+struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken, float scale, int padding);
 
 /* y[i] = mine[i] where choice[i] == number, else others[i]; both [rows, width] of one dtype, choice I32 [rows, 1]. Without gradients. */
 struct tensor *choose_rows(struct graph *g, struct tensor *others, struct tensor *mine, struct tensor *choice, int number);

@@ -1,6 +1,6 @@
 /* replace_rows: rows of x that stand for certain ids become rows of another matrix: y[i] = x[i], or scale * rows[k] where k = place[ids[i]] >= 0.
  *
- *     dx = dy where x went through, else 0        drows[k] = scale * sum of dy[i] over the i that took row k, in order
+ *     dx = dy where x went through, else 0        drows[k] = scale * sum of dy[i] over the i that took row k and are not the id `padding`, in order
  *
  * Without ids row i stands for id i (a whole table). Threads share columns, never rows, so there are no races and the order is fixed.
  */
@@ -14,7 +14,7 @@ enum { X, IDS, PLACE, TAKEN }; /* in:  x [rows, width], ids I32 [rows, 1] or NUL
 enum { Y };                    /* out: y [rows, width] */
 enum { COLUMNS = 64 };         /* per task of backward */
 
-struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken, float scale)
+struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *ids, struct tensor *place, struct tensor *taken, float scale, int padding)
 {
     if (ids)
         expect_rows_of(g, op_replace_rows.name, ids, x);
@@ -22,7 +22,8 @@ struct tensor *replace_rows(struct graph *g, struct tensor *x, struct tensor *id
     expect_shape(g, op_replace_rows.name, taken, -1, x->cols);
     struct node *n = record(g, &op_replace_rows, x, ids, place, taken);
     struct tensor *y = output(n, Y, x->dtype, x, x->cols);
-    n->params.scale = scale;
+    n->params.lookup.scale = scale;
+    n->params.lookup.padding = ids ? padding : NO_PADDING;
     y->grad_dtype = x->role == WEIGHT ? F32 : x->grad_dtype; /* that of a table is a sum over a batch */
     return y;
 }
@@ -35,6 +36,11 @@ static int64_t taken_at(const struct node *n, int64_t r)
     return place < n->in[TAKEN]->rows ? place : -1;
 }
 
+static bool is_padding(const struct node *n, int64_t r)
+{
+    return n->in[IDS] && ((const int32_t *)n->in[IDS]->data)[r] == n->params.lookup.padding;
+}
+
 static void take_row(const struct node *n, int64_t r, int64_t k)
 {
     const struct tensor *y = n->out[Y];
@@ -44,7 +50,7 @@ static void take_row(const struct node *n, int64_t r, int64_t k)
         const float *from = span_read(n->in[TAKEN], k * y->cols + at, length, in);
         float *to = span_open(y, r * y->cols + at, out);
         for (int64_t i = 0; i < length; i++)
-            to[i] = n->params.scale * from[i];
+            to[i] = n->params.lookup.scale * from[i];
         span_close(y, r * y->cols + at, length, to);
     }
 }
@@ -86,11 +92,11 @@ static void add_columns(const struct node *n, int64_t from, int64_t count)
         memset(sums + k * grad->cols + from, 0, (size_t)count * sizeof *sums);
     for (int64_t r = 0; r < dy->rows; r++) {
         const int64_t k = taken_at(n, r);
-        if (k < 0)
+        if (k < 0 || is_padding(n, r))
             continue;
         const float *values = span_read(dy, r * dy->cols + from, count, buffer);
         for (int64_t i = 0; i < count; i++)
-            sums[k * grad->cols + from + i] += n->params.scale * values[i];
+            sums[k * grad->cols + from + i] += n->params.lookup.scale * values[i];
     }
 }
 

@@ -52,12 +52,12 @@ struct kept_gradients {
     }
 };
 
-__global__ void taken_gradients(float *grad, struct view dy, struct takers takers, int64_t rows, int64_t width, float scale)
+__global__ void taken_gradients(float *grad, struct view dy, struct takers takers, int64_t rows, int64_t width, float scale, int padding)
 {
     const int64_t column = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     for (int64_t r = 0; column < width && r < rows; r++) {
         const int64_t k = takers(r);
-        if (k >= 0)
+        if (k >= 0 && !(takers.ids && takers.ids[r] == padding))
             grad[k * width + column] += scale * read_one(dy, r * width + column);
     }
 }
@@ -65,7 +65,7 @@ __global__ void taken_gradients(float *grad, struct view dy, struct takers taker
 enum status replace_rows_forward_cuda(struct device *device, const struct node *n)
 {
     const struct tensor *y = n->out[Y];
-    const struct replaced_rows f = { view_of(n->in[X]), view_of(n->in[TAKEN]), view_of(y), takers_of(n), y->cols, n->params.scale };
+    const struct replaced_rows f = { view_of(n->in[X]), view_of(n->in[TAKEN]), view_of(y), takers_of(n), y->cols, n->params.lookup.scale };
     return for_spans(device, n, y->rows, y->cols, f);
 }
 
@@ -82,6 +82,6 @@ enum status replace_rows_backward_cuda(struct device *device, const struct node 
     if (!adds(n, TAKEN))
         TRY(clear_bytes(device, n, grad->data, tensor_bytes(grad)));
     LAUNCH(device, (unsigned)((dy->cols + THREADS - 1) / THREADS), THREADS, 0, taken_gradients, (float *)grad->data, view_of(dy), takers_of(n), dy->rows,
-           dy->cols, n->params.scale);
+           dy->cols, n->params.lookup.scale, n->params.lookup.padding);
     return launched(device, n);
 }

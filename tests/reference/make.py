@@ -293,6 +293,8 @@ for name, told in OTHERS.items():
 LAST_NORM = {"gpt_neox_parallel": "final_layer_norm", "mpt_heads_3": "norm_f"}
 LORAS = {f"{name}.dora": dict(lora=dict(r=2, lora_alpha=5, target_modules="all-linear", use_dora=True, use_rslora=True, fan_in_fan_out=name.startswith("gpt2"),
                                         modules_to_save=[LAST_NORM.get(name, "ln_f")])) for name in OTHERS}
+# A trained row of the padding token: the tied head trains it, lookups do not.
+LORAS["gemma_padding.tokens"] = dict(lora=dict(r=2, lora_alpha=4, target_modules=["v_proj"], trainable_token_indices=[26, 5, 40]))
 
 
 # A LoRA that begins as the principal part of the weights. The rate is high so that what training adds stands out of the rounding in the start.
