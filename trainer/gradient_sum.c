@@ -106,7 +106,6 @@ static enum status send_block(struct gradient_sum *sum, int64_t first, int peer,
     int i = 0;
     while (sum->block[i].first != first)
         CHECK(++i < sum->blocks);
-    TRY(device_synchronize(sum->device, err));
     return wire_send(&sum->wire, peer, vector(sum, i), vector_bytes(sum), err);
 }
 
@@ -146,8 +145,6 @@ enum status gradient_sum_finish(struct gradient_sum *sum, const int64_t *begin, 
     while (size < sum->all)
         size *= 2;
     TRY(complete(sum, begin, 0, size, err));
-    if (sum->comm->ranks > 1)
-        TRY(device_synchronize(sum->device, err));
     if (sum->comm->rank == root)
         CHECK(sum->blocks == 1 && sum->block[0].first == 0 && sum->block[0].size == sum->all);
     return sum->comm->ranks > 1 ? wire_broadcast(&sum->wire, root, sum->parameters->grad->data, vector_bytes(sum), err) : OK;

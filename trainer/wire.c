@@ -135,26 +135,20 @@ void wire_close(struct wire *wire)
     *wire = (struct wire){ 0 };
 }
 
-static enum status settle(const struct wire *wire, struct error *err)
-{
-    wire->device->err = err;
-    return wire->device->row->synchronize(wire->device);
-}
-
 enum status wire_send(struct wire *wire, int peer, const void *bytes, size_t size, struct error *err)
 {
-    TRY(settle(wire, err));
+    TRY(device_synchronize(wire->device, err));
     return wire->move(wire, SEND, peer, (void *)(uintptr_t)bytes, size, err);
 }
 
 enum status wire_receive(struct wire *wire, int peer, void *bytes, size_t size, struct error *err)
 {
-    TRY(settle(wire, err));
+    TRY(device_synchronize(wire->device, err));
     return wire->move(wire, RECEIVE, peer, bytes, size, err);
 }
 
 enum status wire_broadcast(struct wire *wire, int root, void *bytes, size_t size, struct error *err)
 {
-    TRY(settle(wire, err));
+    TRY(device_synchronize(wire->device, err));
     return comm_spread(wire->comm, root, bytes, size, wire->move, wire, err);
 }

@@ -98,17 +98,14 @@ template <int WIDE> __global__ void __launch_bounds__(BLOCK) forward_rows_bf16(s
     struct running r = { { -INFINITY, -INFINITY }, { 0, 0 } };
     struct sums result[WIDE / SIDE] = {};
     start_rows(q, LINES, a, t.span, t.kv_head, a.input[Q], t.first);
-    start_keys(tile_at(shared, a.size, LINES), HEIGHT, a, t.span, t.kv_head, K, t.from, t.end);
-    start_keys(tile_at(shared, a.size, LINES + HEIGHT), HEIGHT, a, t.span, t.kv_head, V, t.from, t.end);
+    start_keys(shared, LINES, HEIGHT, a, t.span, t.kv_head, t.from, t.end);
     int half = 0;
     for (int64_t from = t.from; from < t.end; from += HEIGHT, half = 1 - half) {
         const int here = LINES + 2 * HEIGHT * half, next = LINES + 2 * HEIGHT * (1 - half);
         wait_for_copies();
         __syncthreads(); /* this tile is there, and nobody reads the one before */
-        if (from + HEIGHT < t.end) {
-            start_keys(tile_at(shared, a.size, next), HEIGHT, a, t.span, t.kv_head, K, from + HEIGHT, t.end);
-            start_keys(tile_at(shared, a.size, next + HEIGHT), HEIGHT, a, t.span, t.kv_head, V, from + HEIGHT, t.end);
-        }
+        if (from + HEIGHT < t.end)
+            start_keys(shared, next, HEIGHT, a, t.span, t.kv_head, from + HEIGHT, t.end);
         if (t.first + line > t.last)
             continue;
         struct sums scores[HEIGHT / SIDE];

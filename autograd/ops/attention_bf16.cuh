@@ -102,24 +102,28 @@ static __device__ inline void start_rows(const struct tile &t, int height, const
     }
 }
 
-/* Keys or values (which: K or V) at positions [from, end), at most `height`. */
-static __device__ inline void start_keys(const struct tile &t, int height, const struct attention &a, const struct span &s, int64_t kv_head, int which,
-                                         int64_t from, int64_t end)
-{
-    const int spans = padded(a.size) / SPAN;
-    for (int e = threadIdx.x; e < height * spans; e += BLOCK) {
-        const int64_t key = from + e / spans;
-        const bool of_prefix = key < a.prefix;
-        const int64_t row = of_prefix ? key : s.k + key - a.prefix;
-        start_span(t, e / spans, e % spans * SPAN, a.input[of_prefix ? which - K + PREFIX_K : which], key < end ? (row * a.kv_heads + kv_head) * a.size : -1,
-                   (int)a.size);
-    }
-}
-
-/* Tile number `index` of equal ones behind each other. */
+/* The tile behind so many lines of others. */
 static __device__ inline struct tile tile_at(float *shared, int64_t size, int lines_before)
 {
     return (struct tile){ (uint16_t *)shared + lines_before * stride_of(size), stride_of(size) };
+}
+
+/* Keys at positions [from, end), at most `height`, into the tile behind so many lines, and their values into the one behind it. */
+static __device__ inline void start_keys(float *shared, int lines_before, int height, const struct attention &a, const struct span &s, int64_t kv_head,
+                                         int64_t from, int64_t end)
+{
+    const int spans = padded(a.size) / SPAN;
+    UNROLLED
+    for (int values = 0; values < 2; values++) {
+        const struct tile t = tile_at(shared, a.size, lines_before + values * height);
+        for (int e = threadIdx.x; e < height * spans; e += BLOCK) {
+            const int64_t key = from + e / spans;
+            const bool of_prefix = key < a.prefix;
+            const int64_t row = of_prefix ? key : s.k + key - a.prefix;
+            start_span(t, e / spans, e % spans * SPAN, a.input[(of_prefix ? PREFIX_K : K) + values], key < end ? (row * a.kv_heads + kv_head) * a.size : -1,
+                       (int)a.size);
+        }
+    }
 }
 
 /* Products of lines [line, line + 16) of a tile with all of another: to[b] is of its lines from 16 b on. */

@@ -49,17 +49,14 @@ __global__ void __launch_bounds__(BLOCK) backward_rows_bf16(struct attention a, 
     struct sums result[WIDE / SIDE] = {};
     start_rows(q, LINES, a, t.span, t.kv_head, a.input[Q], t.first);
     start_rows(dy, LINES, a, t.span, t.kv_head, o.dy, t.first);
-    start_keys(tile_at(shared, a.size, 2 * LINES), HEIGHT, a, t.span, t.kv_head, K, t.from, t.end);
-    start_keys(tile_at(shared, a.size, 2 * LINES + HEIGHT), HEIGHT, a, t.span, t.kv_head, V, t.from, t.end);
+    start_keys(shared, 2 * LINES, HEIGHT, a, t.span, t.kv_head, t.from, t.end);
     int half = 0;
     for (int64_t from = t.from; from < t.end; from += HEIGHT, half = 1 - half) {
         const int here = 2 * LINES + 2 * HEIGHT * half, next = 2 * LINES + 2 * HEIGHT * (1 - half);
         wait_for_copies();
         __syncthreads(); /* this tile is there, and nobody reads the one before */
-        if (from + HEIGHT < t.end) {
-            start_keys(tile_at(shared, a.size, next), HEIGHT, a, t.span, t.kv_head, K, from + HEIGHT, t.end);
-            start_keys(tile_at(shared, a.size, next + HEIGHT), HEIGHT, a, t.span, t.kv_head, V, from + HEIGHT, t.end);
-        }
+        if (from + HEIGHT < t.end)
+            start_keys(shared, next, HEIGHT, a, t.span, t.kv_head, from + HEIGHT, t.end);
         if (t.first + line > t.last)
             continue;
         struct sums scores[HEIGHT / SIDE], slopes[HEIGHT / SIDE];
@@ -174,8 +171,7 @@ __global__ void __launch_bounds__(BLOCK)
     struct sums dk[FRAGMENTS<WIDE>] = {}, dv[FRAGMENTS<WIDE>] = {
     };
     const struct span own = t.of_prefix ? (struct span){ 0, 0, 0, 0 } : span_of(a, t.sequence);
-    start_keys(tile_at(shared, a.size, 0), KEYS<WIDE>, a, own, t.kv_head, K, t.from, t.end);
-    start_keys(tile_at(shared, a.size, KEYS<WIDE>), KEYS<WIDE>, a, own, t.kv_head, V, t.from, t.end);
+    start_keys(shared, 0, KEYS<WIDE>, a, own, t.kv_head, t.from, t.end);
     for (int64_t i = t.sequence; i < t.end_sequence; i++)
         add_sequence<WIDE>(shared, a, span_of(a, i), t, o, delta, dk, dv);
     write_keys(t.of_prefix ? g.prefix_dk : g.dk, a, t, line, first, dk, t.of_prefix ? g.add_prefix_k : g.add_k);

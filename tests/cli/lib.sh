@@ -36,6 +36,18 @@ expect() {
     fi
 }
 
+# example_data TRAIN [EVAL]: the section `data` of a run on the embedded example, of so many records.
+example_data() {
+    local name=train limit
+    echo "data:"
+    for limit in "$@"; do
+        printf '  %s:\n    - path: %s\n      format: dolly\n      limit: %s\n' "$name" "$root/examples/tiny_world/$name.jsonl" "$limit"
+        printf '      template: {prompt: "{context}\\nQuestion: {instruction}\\nAnswer:", response: " {response}"}\n'
+        name=eval
+    done
+    printf '  max_length: 256\n  over_length: error\n'
+}
+
 done_claims() {
     [ "$failures" = 0 ] || { echo "$failures claims failed"; exit 1; }
 }

@@ -7,19 +7,7 @@ export GRAFT=$graft MPIRUN= ASAN_OPTIONS="${ASAN_OPTIONS:-}"
 cat >"$work/run.yaml" <<YAML
 model: {path: $root/examples/base, dtype: float32}
 adapter: {peft_type: LORA, r: 4, lora_alpha: 8, lora_dropout: 0.1, target_modules: all-linear}
-data:
-  train:
-    - path: $root/examples/tiny_world/train.jsonl
-      format: dolly
-      limit: 40
-      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
-  eval:
-    - path: $root/examples/tiny_world/eval.jsonl
-      format: dolly
-      limit: 7
-      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
-  max_length: 256
-  over_length: error
+$(example_data 40 7)
 training:
   output_dir: $work/one
   max_steps: 4

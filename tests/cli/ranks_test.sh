@@ -11,19 +11,7 @@ config() { # config NAME ADAPTER
     cat >"$work/$1.yaml" <<YAML
 model: {path: $root/examples/base, dtype: float32}
 adapter: $2
-data:
-  train:
-    - path: $root/examples/tiny_world/train.jsonl
-      format: dolly
-      limit: 40
-      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
-  eval:
-    - path: $root/examples/tiny_world/eval.jsonl
-      format: dolly
-      limit: 7
-      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
-  max_length: 256
-  over_length: error
+$(example_data 40 7)
 training:
   output_dir: $work/$1
   max_steps: 4

@@ -6,19 +6,7 @@ config() { # config NAME: a short run of the embedded example
     cat >"$work/$1.yaml" <<YAML
 model: {path: $root/examples/base, dtype: float32}
 adapter: {peft_type: LORA, r: 4, lora_alpha: 8, lora_dropout: 0.1, target_modules: all-linear}
-data:
-  train:
-    - path: $root/examples/tiny_world/train.jsonl
-      format: dolly
-      limit: 24
-      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
-  eval:
-    - path: $root/examples/tiny_world/eval.jsonl
-      format: dolly
-      limit: 8
-      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
-  max_length: 256
-  over_length: error
+$(example_data 24 8)
 training:
   output_dir: $work/$1
   max_steps: 6

@@ -9,14 +9,7 @@ ln "$graft" "$work/without/graft" 2>/dev/null || cp "$graft" "$work/without/graf
 cat >"$work/run.yaml" <<YAML
 model: {path: $root/examples/base, dtype: float32}
 adapter: {peft_type: LORA, r: 4, lora_alpha: 8, lora_dropout: 0.1, target_modules: all-linear}
-data:
-  train:
-    - path: $root/examples/tiny_world/train.jsonl
-      format: dolly
-      limit: 6
-      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
-  max_length: 256
-  over_length: error
+$(example_data 6)
 training: {output_dir: $work/one, max_steps: 2, batch_size: 5, micro_batch_tokens: 60, learning_rate: 5.0e-3, logging_steps: 1, check_ranks_steps: 1, seed: 7}
 YAML
 

@@ -6,14 +6,7 @@ config() { # config NAME DTYPE
     cat >"$work/$1.yaml" <<YAML
 model: {path: $root/examples/base, dtype: $2}
 adapter: {peft_type: LORA, r: 4, lora_alpha: 8, lora_dropout: 0.1, target_modules: all-linear}
-data:
-  train:
-    - path: $root/examples/tiny_world/train.jsonl
-      format: dolly
-      limit: 6
-      template: {prompt: "{context}\nQuestion: {instruction}\nAnswer:", response: " {response}"}
-  max_length: 256
-  over_length: error
+$(example_data 6)
 training: {output_dir: $work/$1, max_steps: 3, batch_size: 2, learning_rate: 5.0e-3, lr_scheduler_type: constant, logging_steps: 1, seed: 7}
 YAML
 }
