@@ -81,6 +81,8 @@ static int run(struct arena *arena, int argc, char **argv)
     }
     if (status != OK && !cli.told)
         report(&err);
+    if (cli.leave)
+        cli.leave(cli.self);
     return status_exit_code(status);
 }
 

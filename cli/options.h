@@ -43,6 +43,9 @@ struct cli {
     struct arena *arena;
     struct error *err;
     bool told; /* another rank reports the failure */
+    /* What is still to be done once a failure has been printed, or NULL: a launcher ends all ranks as soon as one has ended. */
+    void (*leave)(void *self);
+    void *self;
 };
 
 struct command {

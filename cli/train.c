@@ -125,6 +125,11 @@ static enum status train_together(struct run *run, struct sitting *sitting, stru
     return leads ? say_end(run, &sitting->outcome, cli->err) : OK;
 }
 
+static void leave_ranks(void *comm)
+{
+    comm_leave(comm);
+}
+
 static enum status run_train(struct cli *cli, const void *options)
 {
     const struct train_command_options *o = options;
@@ -146,7 +151,8 @@ static enum status run_train(struct cli *cli, const void *options)
     if (device.row)
         device_close(&device);
     cli->told = comm->told;
-    comm_leave(comm);
+    cli->leave = leave_ranks;
+    cli->self = comm;
     return status;
 }
 

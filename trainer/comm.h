@@ -86,7 +86,8 @@ struct comm *comm_alone(struct arena *arena);
 /* Joins the ranks that a launcher (mpirun, srun, torchrun) has started, as its environment says; alone without one. Errors: BAD_OPTION, LIBRARY; and where
  * ranks join through TCP, UNHEALTHY and INTERRUPTED. */
 enum status comm_join(struct comm **comm, struct arena *arena, struct error *err) MUST_USE;
-/* Says good-bye. After a failure other ranks than 0 wait here until rank 0 has written what it keeps: the end of one would end all. NULL is fine. */
+/* Says good-bye, when what a rank has to say has been printed. After a failure other ranks than 0 wait here until rank 0 has written what it keeps: the end of
+ * one would end all. NULL is fine. */
 void comm_leave(struct comm *comm);
 
 /* Cores for each of the ranks here that may use the same ones. */
